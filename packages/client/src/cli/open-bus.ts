@@ -1,0 +1,35 @@
+/*
+ * Which helper a command talks to: the machine's own, or else a private one.
+ */
+import { lstatSync } from 'node:fs';
+import type { Bus } from '../bus.ts';
+import { connect, socketPath } from '../connect.ts';
+import { startEmbedded } from '../embedded.ts';
+
+/** A connection, and in words what is at its other end. */
+export interface OpenBus {
+  readonly bus: Bus;
+  readonly helper: string;
+}
+
+/**
+ * Connects to `socket`, or to the machine's helper, or to a private one if there is no socket.
+ *
+ * @throws ProcbusError as {@link connect} and {@link startEmbedded}
+ */
+export async function openBus(socket: string | undefined, signal: AbortSignal): Promise<OpenBus> {
+  const path = socket ?? socketPath();
+  if (socket === undefined && !exists(path)) {
+    const bus = await startEmbedded(signal);
+    return { bus, helper: `a private helper, for there is none at ${path}` };
+  }
+  return { bus: await connect({ socket: path, signal }), helper: `the helper at ${path}` };
+}
+
+function exists(path: string): boolean {
+  try {
+    return lstatSync(path, { throwIfNoEntry: false }) !== undefined;
+  } catch {
+    return true; // It cannot be looked at; connecting will say why.
+  }
+}

@@ -1,0 +1,127 @@
+/*
+ * Finding a helper at a Unix socket, and saying what to do where that fails.
+ */
+import { readFileSync, statSync, type Stats } from 'node:fs';
+import { connect as connectSocket, type Socket } from 'node:net';
+import { userInfo } from 'node:os';
+import { defaultSocketPath, ProcbusError } from '@procbus/protocol';
+import { Bus } from './bus.ts';
+
+/** Where to connect. */
+export interface ConnectOptions {
+  /** Path of the helper's socket; by default `$PROCBUS_SOCKET`, or `/run/procbus/procbus.sock`. */
+  readonly socket?: string | undefined;
+  /** Gives up connecting: the promise rejects with the signal's reason. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * Connects to the machine's helper.
+ *
+ * @throws ProcbusError `no-helper`, `not-permitted`, `not-a-helper` or `version-mismatch`, each with
+ * a remedy
+ */
+export async function connect(options: ConnectOptions = {}): Promise<Bus> {
+  const path = options.socket ?? socketPath();
+  options.signal?.throwIfAborted();
+  return Bus.open(await open(path), options.signal);
+}
+
+/** Where the machine's helper is to be found. */
+export function socketPath(env: NodeJS.ProcessEnv = process.env): string {
+  return env['PROCBUS_SOCKET'] ?? defaultSocketPath;
+}
+
+async function open(path: string): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    const socket = connectSocket(path);
+    const onError = (error: NodeJS.ErrnoException): void => reject(explain(path, error));
+    socket.once('error', onError);
+    socket.once('connect', () => {
+      socket.off('error', onError);
+      resolve(socket);
+    });
+  });
+}
+
+function explain(path: string, cause: NodeJS.ErrnoException): ProcbusError {
+  const stats = statSync(path, { throwIfNoEntry: false });
+  switch (cause.code) {
+    case 'ENOENT':
+      return new ProcbusError('no-helper', `there is no socket at ${path}`, {
+        remedy: howToStart(path),
+        cause,
+      });
+    case 'ECONNREFUSED':
+      if (stats?.isSocket() === false) {
+        return new ProcbusError('not-a-helper', `${path} is not a socket`, {
+          remedy: `The usual one is ${defaultSocketPath}.`,
+          cause,
+        });
+      }
+      return new ProcbusError(
+        'no-helper',
+        `nobody listens at ${path}; a helper that ended has left it there`,
+        {
+          remedy: howToStart(path),
+          cause,
+        },
+      );
+    case 'EACCES':
+    case 'EPERM':
+      return notPermitted(path, stats, cause);
+    default:
+      return new ProcbusError('no-helper', `cannot connect to ${path}: ${cause.message}`, { cause });
+  }
+}
+
+function howToStart(path: string): string {
+  return path === defaultSocketPath
+    ? 'Start it with: systemctl start procbus.socket'
+    : `Start one with: procbusd --socket ${path}`;
+}
+
+function notPermitted(path: string, stats: Stats | undefined, cause: Error): ProcbusError {
+  const user = userInfo().username;
+  const gid = stats?.gid;
+  const group = gid === undefined ? undefined : findGroup(gid);
+  const groupMayWrite = stats !== undefined && (stats.mode & 0o020) !== 0;
+  if (group === undefined || gid === 0 || !groupMayWrite) {
+    return new ProcbusError('not-permitted', `you (${user}) may not connect to ${path}`, {
+      remedy: 'Ask an administrator to run procbusd with --group procbus, and to add you to that group.',
+      cause,
+    });
+  }
+  if (group.members.includes(user)) {
+    return new ProcbusError(
+      'not-permitted',
+      `${path} is for group ${group.name}, which you (${user}) joined after you logged in`,
+      {
+        remedy: `Log in again, or run: newgrp ${group.name}`,
+        cause,
+      },
+    );
+  }
+  return new ProcbusError(
+    'not-permitted',
+    `${path} is for group ${group.name}, and you (${user}) are not in it`,
+    {
+      remedy: `Join it with: sudo usermod -aG ${group.name} ${user}; then log in again`,
+      cause,
+    },
+  );
+}
+
+interface GroupEntry {
+  readonly name: string;
+  readonly members: readonly string[];
+}
+
+/** Looks a group up in /etc/group, see group(5). Good enough for a message; the kernel decides. */
+function findGroup(gid: number): GroupEntry | undefined {
+  for (const line of readFileSync('/etc/group', 'utf8').split('\n')) {
+    const [name = '', , id, members = ''] = line.split(':');
+    if (id === String(gid)) return { name, members: members.split(',') };
+  }
+  return undefined;
+}

@@ -1,0 +1,203 @@
+/*
+ * A subscription, as the reader of it sees it.
+ *
+ * Idea: what the helper sends is queued as it came and decoded when it is read; the queue is bounded
+ * in events. What does not fit is counted, and the reader is told in its place.
+ * Invariant: events read + events in `lost {where: "queue"}` = events that arrived.
+ */
+import {
+  eventFromWire,
+  joinLosses,
+  lossToEvent,
+  nanoseconds,
+  ProcbusError,
+  type EventType,
+  type Loss,
+  type StreamEvent,
+  type StreamPosition,
+} from '@procbus/protocol';
+
+/** What to watch, and how. */
+export interface WatchOptions {
+  /** The types of events wanted; all of them where it is left out. */
+  readonly events?: readonly EventType[] | undefined;
+  /** Whether to tell of single threads too; by default only whole processes are told of. */
+  readonly threads?: boolean | undefined;
+  /** Ends the watch: the iteration throws the signal's reason. */
+  readonly signal?: AbortSignal | undefined;
+  /** Events that may wait to be read; what does not fit is told as `lost`. By default 65,536. */
+  readonly bufferSize?: number | undefined;
+}
+
+const defaultBufferSize = 65_536;
+
+/** Events of one delivery that are still to be read. */
+interface Delivery {
+  readonly events: readonly unknown[];
+  readonly clockOffset: bigint;
+  next: number;
+}
+
+/** What a watch needs of its connection. */
+export interface WatchHost {
+  /** Called once, when the watch ends on the reader's side. */
+  unsubscribe(): void;
+}
+
+/**
+ * An async iterator over events, for one reader. `break`, `return` and an aborted signal end the
+ * subscription; a lost connection throws `disconnected` or `stopping` once all that had arrived is read.
+ */
+export class Watch implements AsyncIterableIterator<StreamEvent, undefined> {
+  /** Resolves when the helper has subscribed us: whatever happens from then on is told. */
+  readonly ready: Promise<StreamPosition>;
+
+  readonly #host: WatchHost;
+  readonly #limit: number;
+  readonly #signal: AbortSignal | undefined;
+  readonly #onAbort = (): void => this.#stop(this.#signal?.reason);
+  readonly #queue: (Delivery | Loss)[] = [];
+  #buffered = 0;
+  #waiting:
+    | { resolve: (result: IteratorResult<StreamEvent, undefined>) => void; reject: (error: unknown) => void }
+    | undefined;
+  #ended = false;
+  #failure: { readonly error: unknown } | undefined;
+  #read = false;
+
+  /** Use {@link Bus.watch}. */
+  constructor(host: WatchHost, ready: Promise<StreamPosition>, options: WatchOptions) {
+    this.#host = host;
+    this.#limit = options.bufferSize ?? defaultBufferSize;
+    this.#signal = options.signal;
+    this.ready = ready;
+    // A failure to subscribe reaches the reader too, so nobody has to wait for `ready`.
+    ready.catch((error: unknown) => this.fail(error));
+    this.#signal?.addEventListener('abort', this.#onAbort);
+    // Not from within the constructor: the connection does not know this watch yet.
+    if (this.#signal?.aborted === true) queueMicrotask(this.#onAbort);
+  }
+
+  /** Events that have arrived and are not read yet. */
+  get buffered(): number {
+    return this.#buffered;
+  }
+
+  /** @throws ProcbusError `usage` for a second reader: each would get a part of the events */
+  [Symbol.asyncIterator](): this {
+    if (this.#read) {
+      throw new ProcbusError('usage', 'this watch has a reader already', {
+        remedy: 'Call bus.watch() once for each reader.',
+      });
+    }
+    this.#read = true;
+    return this;
+  }
+
+  async next(): Promise<IteratorResult<StreamEvent, undefined>> {
+    const event = this.#take();
+    if (event !== undefined) return { done: false, value: event };
+    if (this.#failure !== undefined) {
+      const { error } = this.#failure;
+      this.#failure = undefined;
+      throw error;
+    }
+    if (this.#ended) return { done: true, value: undefined };
+    if (this.#waiting !== undefined)
+      throw new ProcbusError('usage', 'next() is called before the last one has settled');
+    return new Promise((resolve, reject) => {
+      this.#waiting = { resolve, reject };
+    });
+  }
+
+  async return(): Promise<IteratorReturnResult<undefined>> {
+    this.#stop(undefined);
+    return { done: true, value: undefined };
+  }
+
+  /** @internal Takes what the helper sent. */
+  deliver(events: readonly unknown[], clockOffset: bigint): void {
+    if (this.#ended || events.length === 0) return;
+    if (this.#buffered + events.length > this.#limit) {
+      this.lose(lossOf(events, clockOffset));
+      return;
+    }
+    this.#buffered += events.length;
+    this.#queue.push({ events, clockOffset, next: 0 });
+    this.#wake();
+  }
+
+  /** @internal Takes a loss, in its place. */
+  lose(loss: Loss): void {
+    if (this.#ended) return;
+    const last = this.#queue.at(-1);
+    if (last !== undefined && 'where' in last && last.where === loss.where) {
+      this.#queue[this.#queue.length - 1] = joinLosses(last, loss);
+    } else {
+      this.#queue.push(loss);
+    }
+    this.#wake();
+  }
+
+  /** @internal Ends the watch; what has arrived can still be read, then `error` is thrown. */
+  fail(error: unknown): void {
+    if (this.#ended) return;
+    this.#finish();
+    this.#failure = { error };
+    this.#wake();
+  }
+
+  /** Ends the watch on the reader's side: nothing more is read. */
+  #stop(reason: unknown): void {
+    if (this.#ended) return;
+    this.#finish();
+    this.#queue.length = 0;
+    this.#buffered = 0;
+    this.#failure = reason === undefined ? undefined : { error: reason };
+    this.#host.unsubscribe();
+    this.#wake();
+  }
+
+  #finish(): void {
+    this.#ended = true;
+    this.#signal?.removeEventListener('abort', this.#onAbort);
+  }
+
+  /** The next event that has arrived. */
+  #take(): StreamEvent | undefined {
+    for (let head = this.#queue[0]; head !== undefined; head = this.#queue[0]) {
+      if ('where' in head) {
+        this.#queue.shift();
+        return lossToEvent(head);
+      }
+      const wire = head.events[head.next++];
+      if (head.next === head.events.length) this.#queue.shift();
+      this.#buffered--;
+      const event = eventFromWire(wire, head.clockOffset);
+      if (event !== undefined) return event;
+    }
+    return undefined;
+  }
+
+  /** Settles a reader that waits, by the rules of {@link next}. */
+  #wake(): void {
+    const waiting = this.#waiting;
+    if (waiting === undefined) return;
+    this.#waiting = undefined;
+    this.next().then(waiting.resolve, waiting.reject);
+  }
+}
+
+/** The loss of a whole delivery. */
+function lossOf(events: readonly unknown[], clockOffset: bigint): Loss {
+  const first = events[0] as unknown[];
+  const last = events.at(-1) as unknown[];
+  return {
+    where: 'queue',
+    count: events.length,
+    from: first[1] as number,
+    to: last[1] as number,
+    kernelTime: nanoseconds(last[2]),
+    clockOffset,
+  };
+}

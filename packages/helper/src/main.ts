@@ -1,0 +1,108 @@
+/*
+ * procbusd: the data path, wired.
+ *
+ *   Connector → KernelStream → Broadcast → Server (Session, Outbox) → the clients
+ */
+import { readFileSync, writeSync } from 'node:fs';
+import { defaultSocketPath, exitStatusOf, helperMessage, packFrame, ProcbusError } from '@procbus/protocol';
+import { Broadcast } from './bus/broadcast.ts';
+import { Connector } from './kernel/connector.ts';
+import { KernelStream } from './kernel/kernel-stream.ts';
+import { log, logLoss } from './log.ts';
+import { parseOptions, version, type Options } from './options.ts';
+import { Server } from './peers/server.ts';
+import { claimSocket } from './peers/socket-path.ts';
+import { helperStats } from './stats.ts';
+import { inheritedSocket, notify } from './systemd.ts';
+
+/** Runs the helper until it is told to stop; returns the exit status. */
+export async function main(args: readonly string[]): Promise<number> {
+  try {
+    const options = parseOptions(args);
+    await run(options, stopSignal(options));
+    return 0;
+  } catch (error) {
+    if (!(error instanceof ProcbusError)) throw error;
+    log(error.message);
+    if (error.remedy !== undefined) log(error.remedy);
+    return exitStatusOf(error.code);
+  }
+}
+
+async function run(options: Options, stopped: Promise<string>): Promise<void> {
+  const connector = openConnector(options);
+  const broadcast = new Broadcast((interest) => connector.setInterest(interest));
+  const stream = new KernelStream(connector, (batch) => {
+    broadcast.publish(batch);
+    if (batch.lost > 0) logLoss(batch.lost);
+  });
+  const server = new Server({
+    broadcast,
+    software: `procbusd/${version}`,
+    bootId: readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim(),
+    stats: () => helperStats(connector, broadcast, server),
+  });
+
+  try {
+    if (options.connection !== undefined) {
+      await Promise.race([server.serve(options.connection), stopped]);
+    } else {
+      await serveSocket(options, server, connector, stopped);
+    }
+  } finally {
+    await server.close(new ProcbusError('stopping', 'procbusd is stopping'));
+    stream.close();
+    connector.close();
+  }
+}
+
+/** Serves all who connect, on the socket that systemd hands over or on one of our own. */
+async function serveSocket(
+  options: Options,
+  server: Server,
+  connector: Connector,
+  stopped: Promise<string>,
+): Promise<void> {
+  const inherited = inheritedSocket(process.env);
+  if (inherited !== undefined && options.socket !== undefined) {
+    throw new ProcbusError('usage', 'a socket was handed over, so --socket has no meaning', {
+      remedy: 'Leave --socket out, or start procbusd without socket activation.',
+    });
+  }
+  const path = options.socket ?? defaultSocketPath;
+  const claimed = inherited === undefined ? await claimSocket({ ...options, path }) : undefined;
+  try {
+    await server.listen(claimed?.fd ?? (inherited as number));
+    const where = claimed === undefined ? 'the socket handed over' : path;
+    const { receiveBuffer } = connector;
+    const buffer = receiveBuffer < 2 ** 20 ? `${receiveBuffer} bytes` : `${receiveBuffer / 2 ** 20} MiB`;
+    log(`${version} listening at ${where}; the kernel may queue ${buffer} of events`);
+    notify(process.env, 'READY=1');
+    log(`stopping on ${await stopped}`);
+    notify(process.env, 'STOPPING=1');
+  } finally {
+    claimed?.release();
+  }
+}
+
+/** Opens the connector; a private helper tells its one client why it could not. */
+function openConnector({ receiveBuffer, connection }: Options): Connector {
+  try {
+    return new Connector(receiveBuffer);
+  } catch (error) {
+    if (connection !== undefined && error instanceof ProcbusError) {
+      writeSync(connection, packFrame(helperMessage.goodbye(error)));
+    }
+    throw error;
+  }
+}
+
+/** Resolves with the signal that asks to stop; a second one ends the process at once. */
+async function stopSignal({ connection }: Options): Promise<string> {
+  // Ctrl-C reaches every process of a terminal; a private helper stays until its client is done.
+  if (connection !== undefined) process.on('SIGINT', () => undefined);
+  const signals = connection === undefined ? ['SIGTERM', 'SIGINT', 'SIGHUP'] : ['SIGTERM'];
+  return new Promise((resolve) => {
+    for (const signal of signals) process.once(signal, resolve);
+  });
+}

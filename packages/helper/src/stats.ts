@@ -1,0 +1,25 @@
+/*
+ * What the helper tells of itself in answer to `stats`; `docs/protocol.md` lists the fields.
+ */
+import type { Broadcast } from './bus/broadcast.ts';
+import type { Connector } from './kernel/connector.ts';
+import type { Server } from './peers/server.ts';
+
+export function helperStats(
+  connector: Connector,
+  broadcast: Broadcast,
+  server: Server,
+): Record<string, unknown> {
+  const { processes, threads } = broadcast.interest;
+  return {
+    uptime: process.uptime(),
+    clients: server.clients,
+    subscriptions: server.subscriptions,
+    seq: broadcast.seq,
+    received: Object.fromEntries(broadcast.received),
+    lost: { kernel: broadcast.dropped, queue: server.dropped },
+    kernelFilter: { processes: [...processes], threads: [...threads] },
+    receiveBuffer: connector.receiveBuffer,
+    rss: process.memoryUsage.rss(),
+  };
+}

@@ -1,0 +1,236 @@
+/*
+ * Events: what the kernel told, and what a subscriber is told of it.
+ *
+ * Names are those people use, not the kernel's: `pid` is the process (the kernel's tgid) and `tid`
+ * the thread (the kernel's pid), so the main thread's event has `tid === pid`.
+ */
+import { ProcbusError } from './errors.ts';
+import { decodeWaitStatus, type WaitStatus } from './wait-status.ts';
+
+/** What every event of a process carries. */
+export interface EventStamp {
+  /** Position in the helper's stream; counted before any filter, so a filter leaves gaps. */
+  readonly seq: number;
+  /** Wall-clock time, ISO 8601 in UTC with microseconds. */
+  readonly time: string;
+  /** CLOCK_MONOTONIC in nanoseconds, exact, as a decimal string: `BigInt(event.kernelTime)`. */
+  readonly kernelTime: string;
+  /** The CPU that the event happened on. */
+  readonly cpu: number;
+  readonly pid: number;
+  readonly tid: number;
+}
+
+/** A process (`tid === pid`) or a thread was created; `pid` and `tid` are the new one's. */
+export interface ForkEvent extends EventStamp {
+  readonly type: 'fork';
+  /** The parent. For a thread the kernel names the parent of its process, not its creator. */
+  readonly ppid: number;
+  readonly ptid: number;
+}
+
+/** A process called execve(2) with success. */
+export interface ExecEvent extends EventStamp {
+  readonly type: 'exec';
+}
+
+/** A process (`tid === pid`) or a thread ended. */
+export type ExitEvent = EventStamp &
+  WaitStatus & {
+    readonly type: 'exit';
+    /** The raw wait status, see wait(2). */
+    readonly status: number;
+    /** The parent; 0 for threads and for children that are reaped without a wait. */
+    readonly ppid: number;
+  };
+
+/** The real or effective user changed; ids are those of the initial user namespace. */
+export interface UidEvent extends EventStamp {
+  readonly type: 'uid';
+  readonly uid: number;
+  readonly euid: number;
+}
+
+/** The real or effective group changed. */
+export interface GidEvent extends EventStamp {
+  readonly type: 'gid';
+  readonly gid: number;
+  readonly egid: number;
+}
+
+/** A process made a new session, see setsid(2); the session's id is its pid. */
+export interface SidEvent extends EventStamp {
+  readonly type: 'sid';
+}
+
+/** A tracer attached, or let go: then both tracer ids are 0. */
+export interface PtraceEvent extends EventStamp {
+  readonly type: 'ptrace';
+  readonly tracerPid: number;
+  readonly tracerTid: number;
+}
+
+/** The name of a process or thread changed; at most 15 bytes, not to be trusted. */
+export interface CommEvent extends EventStamp {
+  readonly type: 'comm';
+  readonly comm: string;
+}
+
+/** A process is about to dump core; `tid` is the thread at fault. */
+export interface CoredumpEvent extends EventStamp {
+  readonly type: 'coredump';
+  readonly ppid: number;
+}
+
+/** Where events were lost: in the kernel's queue to the helper, or in the queue to this subscriber. */
+export type LostWhere = 'kernel' | 'queue';
+
+/** A hole in the stream, told in its place. */
+export interface LostEvent {
+  readonly type: 'lost';
+  /** Equal to `to`: the next event's `seq` is greater. */
+  readonly seq: number;
+  /** When the loss was noticed. */
+  readonly time: string;
+  readonly kernelTime: string;
+  readonly where: LostWhere;
+  /**
+   * How many events were lost. Exact for `queue`. For `kernel` it counts what the helper wanted of
+   * the kernel for all its subscribers, so it is the most that this one can have missed.
+   */
+  readonly count: number;
+  /** The first and the last sequence number of the hole. */
+  readonly from: number;
+  readonly to: number;
+}
+
+/** An event of a process, told apart by `type`. */
+export type ProcessEvent =
+  | ForkEvent
+  | ExecEvent
+  | ExitEvent
+  | UidEvent
+  | GidEvent
+  | SidEvent
+  | PtraceEvent
+  | CommEvent
+  | CoredumpEvent;
+
+/** All that a subscription can yield. `JSON.stringify` of it is what `procbus watch --json` prints. */
+export type StreamEvent = ProcessEvent | LostEvent;
+
+/** The types of events of processes, in the order the documentation lists them. */
+export const eventTypes = [
+  'fork',
+  'exec',
+  'exit',
+  'uid',
+  'gid',
+  'sid',
+  'ptrace',
+  'comm',
+  'coredump',
+] as const;
+
+/** A type of event that can be subscribed to. `lost` cannot be refused. */
+export type EventType = (typeof eventTypes)[number];
+
+type Untold<E> = E extends EventStamp
+  ? Omit<E, 'seq' | 'time' | 'kernelTime' | keyof WaitStatus> & { readonly kernelTime: bigint }
+  : never;
+
+/** An event as the kernel told it: not yet numbered, its time still a number. */
+export type KernelEvent = Untold<ProcessEvent>;
+
+/** An event as it travels: `[type, seq, kernelTime, cpu, pid, tid, …]`, see `docs/protocol.md`. */
+export type WireEvent = readonly [EventType, number, bigint, number, number, number, ...(number | string)[]];
+
+/** Lays out one event for the wire. */
+export function eventToWire(seq: number, event: KernelEvent): WireEvent {
+  const { type, kernelTime, cpu, pid, tid } = event;
+  switch (type) {
+    case 'fork':
+      return [type, seq, kernelTime, cpu, pid, tid, event.ppid, event.ptid];
+    case 'exec':
+    case 'sid':
+      return [type, seq, kernelTime, cpu, pid, tid];
+    case 'exit':
+      return [type, seq, kernelTime, cpu, pid, tid, event.status, event.ppid];
+    case 'uid':
+      return [type, seq, kernelTime, cpu, pid, tid, event.uid, event.euid];
+    case 'gid':
+      return [type, seq, kernelTime, cpu, pid, tid, event.gid, event.egid];
+    case 'ptrace':
+      return [type, seq, kernelTime, cpu, pid, tid, event.tracerPid, event.tracerTid];
+    case 'comm':
+      return [type, seq, kernelTime, cpu, pid, tid, event.comm];
+    case 'coredump':
+      return [type, seq, kernelTime, cpu, pid, tid, event.ppid];
+  }
+}
+
+/**
+ * Reads an event from the wire. Elements behind the known ones are ignored.
+ *
+ * @param clockOffset - ns to add to `kernelTime` for the time since 1970
+ * @returns undefined for a type of event that this version does not know
+ * @throws ProcbusError `bad-message`
+ */
+export function eventFromWire(wire: unknown, clockOffset: bigint): ProcessEvent | undefined {
+  if (!Array.isArray(wire)) throw malformed('not an array');
+  const [type, seq, ns, cpu, pid, tid, a, b] = wire as unknown[];
+  const stamp = {
+    seq: integer(seq),
+    time: isoTime(nanoseconds(ns) + clockOffset),
+    kernelTime: String(ns),
+    cpu: integer(cpu),
+    pid: integer(pid),
+    tid: integer(tid),
+  };
+  switch (type) {
+    case 'fork':
+      return { type, ...stamp, ppid: integer(a), ptid: integer(b) };
+    case 'exec':
+    case 'sid':
+      return { type, ...stamp };
+    case 'exit':
+      return { type, ...stamp, status: integer(a), ...decodeWaitStatus(integer(a)), ppid: integer(b) };
+    case 'uid':
+      return { type, ...stamp, uid: integer(a), euid: integer(b) };
+    case 'gid':
+      return { type, ...stamp, gid: integer(a), egid: integer(b) };
+    case 'ptrace':
+      return { type, ...stamp, tracerPid: integer(a), tracerTid: integer(b) };
+    case 'comm':
+      if (typeof a !== 'string') throw malformed('a comm that is no string');
+      return { type, ...stamp, comm: a };
+    case 'coredump':
+      return { type, ...stamp, ppid: integer(a) };
+    default:
+      return undefined;
+  }
+}
+
+/** ISO 8601 in UTC with microseconds, for nanoseconds since 1970; what is below them is cut off. */
+export function isoTime(ns: bigint): string {
+  const microseconds = Number(ns / 1000n);
+  const milliseconds = Math.floor(microseconds / 1000);
+  const rest = String(microseconds - milliseconds * 1000).padStart(3, '0');
+  return new Date(milliseconds).toISOString().replace('Z', `${rest}Z`);
+}
+
+/** A 64-bit time from the wire, whatever size of integer it came as. */
+export function nanoseconds(value: unknown): bigint {
+  if (typeof value === 'bigint') return value;
+  if (Number.isSafeInteger(value)) return BigInt(value as number);
+  throw malformed('a time that is no integer');
+}
+
+function integer(value: unknown): number {
+  if (Number.isSafeInteger(value)) return value as number;
+  throw malformed('a field that is no integer');
+}
+
+function malformed(what: string): ProcbusError {
+  return new ProcbusError('bad-message', `an event is malformed: ${what}`);
+}

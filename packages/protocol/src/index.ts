@@ -1,0 +1,19 @@
+/**
+ * The wire protocol of procbus: what the helper and its clients share.
+ *
+ * From bytes to meaning: `frame` splits a stream, `structure` bounds a payload, `codec` unpacks it,
+ * `message` checks its shape, `event` and `filter` say what is told to whom. `docs/protocol.md` is
+ * the specification.
+ *
+ * @packageDocumentation
+ */
+export * from './address.ts';
+export * from './codec.ts';
+export * from './errors.ts';
+export * from './event.ts';
+export * from './filter.ts';
+export * from './frame.ts';
+export * from './loss.ts';
+export * from './message.ts';
+export * from './structure.ts';
+export * from './wait-status.ts';

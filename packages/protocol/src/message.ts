@@ -1,0 +1,292 @@
+/*
+ * Messages: the arrays that travel in frames, and their shapes.
+ *
+ * Everything that comes from a peer passes through `parseClientMessage` or `parseHelperMessage`
+ * before any other code sees it. Elements behind the known ones are ignored, so that a later
+ * version can add some.
+ */
+import { ProcbusError } from './errors.ts';
+import { nanoseconds } from './event.ts';
+import type { Loss } from './loss.ts';
+
+/** The lowest and the highest protocol version spoken here. */
+export const versions: VersionRange = [1, 1];
+/** A lowest and a highest version. */
+export type VersionRange = readonly [lowest: number, highest: number];
+
+/** What a client says of itself. */
+export interface ClientHello {
+  readonly versions: VersionRange;
+  /** A name and version for the helper's log, such as `procbus/0.1.0`. */
+  readonly software: string;
+}
+
+/** What the helper says of itself, and of what this peer is granted. */
+export interface HelperHello {
+  /** The version that both sides speak from here on. */
+  readonly version: number;
+  readonly versions: VersionRange;
+  readonly software: string;
+  /** Names this run of the helper: sequence numbers of different epochs do not compare. */
+  readonly epoch: string;
+  /** The last sequence number given out so far. */
+  readonly seq: number;
+  /** The kernel's random id of this boot. */
+  readonly bootId: string;
+  /** ns to add to a kernel time for the time since 1970, as of now. */
+  readonly clockOffset: bigint;
+  readonly grant: Grant;
+}
+
+/** What a peer may see. */
+export interface Grant {
+  readonly scope: 'all';
+}
+
+/** What a client may send after its hello. */
+export type ClientMessage =
+  | { readonly type: 'hello'; readonly hello: ClientHello }
+  | { readonly type: 'subscribe'; readonly request: number; readonly filter: unknown }
+  | { readonly type: 'unsubscribe'; readonly request: number; readonly subscription: number }
+  | { readonly type: 'ping'; readonly request: number }
+  | { readonly type: 'stats'; readonly request: number }
+  | { readonly type: 'goodbye' };
+
+/** What a helper may send. */
+export type HelperMessage =
+  | { readonly type: 'hello'; readonly hello: HelperHello }
+  | { readonly type: 'result'; readonly request: number; readonly value: unknown }
+  | { readonly type: 'error'; readonly request: number | null; readonly error: WireError }
+  | {
+      readonly type: 'events';
+      readonly subscription: number;
+      /** The stream has been looked through up to here for this subscription. */
+      readonly seq: number;
+      readonly clockOffset: bigint;
+      readonly events: readonly unknown[];
+    }
+  | { readonly type: 'lost'; readonly subscription: number; readonly lost: Loss }
+  | { readonly type: 'goodbye'; readonly error: WireError }
+  | { readonly type: 'unknown' };
+
+/** An error as it travels. The code is any string: a later version may have new ones. */
+export interface WireError {
+  readonly code: string;
+  readonly message: string;
+  readonly remedy?: string | undefined;
+}
+
+/** What `ping` and `subscribe` are answered with. */
+export interface StreamPosition {
+  readonly seq: number;
+  readonly clockOffset: bigint;
+}
+
+/** Lays out a message of the helper. */
+export const helperMessage = {
+  hello: (hello: HelperHello): unknown[] => ['hello', hello],
+  result: (request: number, value: unknown): unknown[] => ['result', request, value],
+  error: (request: number | null, error: WireError): unknown[] => ['error', request, ...errorElements(error)],
+  /** All but the last element, the packed events. */
+  eventsHead: (subscription: number, seq: number, clockOffset: bigint): unknown[] => [
+    'events',
+    subscription,
+    seq,
+    clockOffset,
+  ],
+  lost: (subscription: number, lost: Loss): unknown[] => [
+    'lost',
+    subscription,
+    lost.clockOffset,
+    lost.kernelTime,
+    lost.where,
+    lost.count,
+    lost.from,
+    lost.to,
+  ],
+  goodbye: (error: WireError): unknown[] => ['goodbye', ...errorElements(error)],
+};
+
+/** Lays out a message of a client. */
+export const clientMessage = {
+  hello: (hello: ClientHello): unknown[] => ['hello', hello],
+  subscribe: (request: number, filter: object): unknown[] => ['subscribe', request, filter],
+  unsubscribe: (request: number, subscription: number): unknown[] => ['unsubscribe', request, subscription],
+  ping: (request: number): unknown[] => ['ping', request],
+  stats: (request: number): unknown[] => ['stats', request],
+  goodbye: (): unknown[] => ['goodbye'],
+};
+
+/**
+ * Checks the shape of a message from a client.
+ *
+ * @throws ProcbusError `bad-message`, or `unknown-message` for a type this version does not have
+ */
+export function parseClientMessage(value: unknown): ClientMessage {
+  const [type, first, second] = messageElements(value);
+  switch (type) {
+    case 'hello': {
+      const { versions: range, software } = map(first, 'hello');
+      return { type, hello: { versions: versionRange(range), software: text(software, 'software') } };
+    }
+    case 'subscribe':
+      return { type, request: id(first, 'request'), filter: second };
+    case 'unsubscribe':
+      return { type, request: id(first, 'request'), subscription: id(second, 'subscription') };
+    case 'ping':
+    case 'stats':
+      return { type, request: id(first, 'request') };
+    case 'goodbye':
+      return { type };
+    default:
+      throw new ProcbusError('unknown-message', `no message type "${type.slice(0, 40)}"`, {
+        remedy: 'Known types are hello, subscribe, unsubscribe, ping, stats and goodbye.',
+      });
+  }
+}
+
+/** The request id of a message that is otherwise malformed, so that its error can name it. */
+export function requestOf(value: unknown): number | null {
+  const request: unknown = Array.isArray(value) ? value[1] : undefined;
+  return isId(request) ? request : null;
+}
+
+/**
+ * Checks the shape of a message from a helper. A type that this version does not know is no error.
+ *
+ * @throws ProcbusError `bad-message`
+ */
+export function parseHelperMessage(value: unknown): HelperMessage {
+  const elements = messageElements(value);
+  const [type, first, second, third, fourth] = elements;
+  switch (type) {
+    case 'hello':
+      return { type, hello: helperHello(map(first, 'hello')) };
+    case 'result':
+      return { type, request: id(first, 'request'), value: second };
+    case 'error': {
+      const request = first === null ? null : id(first, 'request');
+      return { type, request, error: wireError(elements.slice(2)) };
+    }
+    case 'events':
+      if (!Array.isArray(fourth)) throw malformed('events are not a list');
+      return {
+        type,
+        subscription: id(first, 'subscription'),
+        seq: count(second, 'seq'),
+        clockOffset: nanoseconds(third),
+        events: fourth as unknown[],
+      };
+    case 'lost':
+      return { type, subscription: id(first, 'subscription'), lost: parseLoss(elements.slice(2)) };
+    case 'goodbye':
+      return { type, error: wireError(elements.slice(1)) };
+    default:
+      return { type: 'unknown' };
+  }
+}
+
+/** Reads the answer to `ping` or `subscribe`. */
+export function parseStreamPosition(value: unknown): StreamPosition {
+  const { seq, clockOffset } = map(value, 'result');
+  return { seq: count(seq, 'seq'), clockOffset: nanoseconds(clockOffset) };
+}
+
+/**
+ * The highest version in both ranges.
+ *
+ * @throws ProcbusError `version-mismatch`, naming both
+ */
+export function chooseVersion(ours: VersionRange, theirs: VersionRange): number {
+  const version = Math.min(ours[1], theirs[1]);
+  if (version >= Math.max(ours[0], theirs[0])) return version;
+  throw new ProcbusError(
+    'version-mismatch',
+    `the helper speaks protocol version ${showRange(ours)}, the client ${showRange(theirs)}`,
+    { remedy: `Upgrade the ${ours[1] < theirs[0] ? 'helper (procbusd)' : 'client (procbus)'}.` },
+  );
+}
+
+function showRange([lowest, highest]: VersionRange): string {
+  return lowest === highest ? String(lowest) : `${lowest} to ${highest}`;
+}
+
+function helperHello(hello: Record<string, unknown>): HelperHello {
+  return {
+    version: count(hello['version'], 'version'),
+    versions: versionRange(hello['versions']),
+    software: text(hello['software'], 'software'),
+    epoch: text(hello['epoch'], 'epoch'),
+    seq: count(hello['seq'], 'seq'),
+    bootId: text(hello['bootId'], 'bootId'),
+    clockOffset: nanoseconds(hello['clockOffset']),
+    grant: map(hello['grant'], 'grant') as unknown as Grant,
+  };
+}
+
+function parseLoss([offset, time, where, lost, from, to]: unknown[]): Loss {
+  if (where !== 'kernel' && where !== 'queue') throw malformed('lost: nowhere known');
+  return {
+    clockOffset: nanoseconds(offset),
+    kernelTime: nanoseconds(time),
+    where,
+    count: count(lost, 'count'),
+    from: count(from, 'from'),
+    to: count(to, 'to'),
+  };
+}
+
+function wireError([code, message, remedy]: unknown[]): WireError {
+  return {
+    code: text(code, 'code'),
+    message: text(message, 'message'),
+    remedy: remedy === undefined || remedy === null ? undefined : text(remedy, 'remedy'),
+  };
+}
+
+function errorElements({ code, message, remedy }: WireError): unknown[] {
+  return remedy === undefined ? [code, message] : [code, message, remedy];
+}
+
+function messageElements(value: unknown): [string, ...unknown[]] {
+  if (!Array.isArray(value) || typeof value[0] !== 'string') {
+    throw malformed('not a list that begins with a type');
+  }
+  return value as [string, ...unknown[]];
+}
+
+function map(value: unknown, name: string): Record<string, unknown> {
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
+    return value as Record<string, unknown>;
+  }
+  throw malformed(`${name} is not a map`);
+}
+
+function text(value: unknown, name: string): string {
+  if (typeof value === 'string' && value.length <= 4096) return value;
+  throw malformed(`${name} is not a short string`);
+}
+
+function count(value: unknown, name: string): number {
+  if (Number.isSafeInteger(value) && (value as number) >= 0) return value as number;
+  throw malformed(`${name} is not a count`);
+}
+
+function versionRange(value: unknown): VersionRange {
+  const [lowest, highest] = Array.isArray(value) ? (value as unknown[]) : [];
+  if (isId(lowest) && isId(highest) && lowest <= highest) return [lowest, highest];
+  throw malformed('versions is not a lowest and a highest version');
+}
+
+function id(value: unknown, name: string): number {
+  if (isId(value)) return value;
+  throw malformed(`${name} is not an integer from 1 to 4294967295`);
+}
+
+function isId(value: unknown): value is number {
+  return Number.isInteger(value) && (value as number) >= 1 && (value as number) <= 0xffffffff;
+}
+
+function malformed(what: string): ProcbusError {
+  return new ProcbusError('bad-message', `a message is malformed: ${what}`);
+}
