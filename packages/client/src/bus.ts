@@ -90,7 +90,7 @@ export class Bus {
       const fail = (error: unknown): void => {
         settled();
         socket.destroy();
-        reject(error as Error);
+        reject(error);
       };
       const timeout = setTimeout(() => fail(notAHelper('it does not answer')), helloDeadline);
       const onAbort = (): void => fail(signal?.reason);

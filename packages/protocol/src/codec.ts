@@ -1,20 +1,23 @@
 /*
  * Values to bytes and back. The one file that knows msgpackr.
  *
- * `msgpackr/pack` and `msgpackr/unpack` are its plain JavaScript; the package's main entry would
- * load a native string decoder into the privileged helper.
+ * `msgpackr/pack` is its plain JavaScript, reader and writer; the package's main entry would load a
+ * native string decoder into the privileged helper. Only the main entry's types can be resolved.
  */
-import { Packr } from 'msgpackr/pack';
-import { Unpackr } from 'msgpackr/unpack';
+import type * as msgpackr from 'msgpackr';
+import * as plain from 'msgpackr/pack';
 import { ProcbusError } from './errors.ts';
 import { frameHeader } from './frame.ts';
 
+const { Packr, Unpackr } = plain as unknown as typeof msgpackr;
 const packr = new Packr({ useRecords: false, variableMapSize: true });
-const unpackr = new Unpackr({ useRecords: false, mapsAsObjects: true, int64AsType: 'auto' });
+// 'auto' gives a bigint where a number would not be exact; the package's types do not know it yet.
+const int64AsType = 'auto' as 'bigint';
+const unpackr = new Unpackr({ useRecords: false, mapsAsObjects: true, int64AsType });
 
 /** Packs a value: integers beyond 2^53 as `bigint`, no `undefined` inside. */
 export function pack(value: unknown): Buffer {
-  return packr.pack(value) as Buffer;
+  return packr.pack(value);
 }
 
 /**

@@ -3,7 +3,7 @@
  */
 import ms from 'ms';
 import { eventTypes, ProcbusError, type EventType } from '@procbus/protocol';
-import type { Argv, CommandModule } from 'yargs';
+import type { CommandModule } from 'yargs';
 import { LineWriter } from './line-writer.ts';
 import { openBus } from './open-bus.ts';
 import { renderLine } from './render.ts';
@@ -42,7 +42,7 @@ export const watchCommand: CommandModule<object, WatchArguments> = {
       .epilogue(
         'Without --socket it connects to $PROCBUS_SOCKET or /run/procbus/procbus.sock, and where there is none it starts a private helper.\n' +
           'Exit status: 0 done, 64 usage, 69 no events to be had, 77 not permitted, 130 interrupted.',
-      ) as Argv<WatchArguments>,
+      ),
   handler: async (args) => {
     process.exitCode = await watch(args);
   },

@@ -152,7 +152,7 @@ export class Session {
   }
 
   #unsubscribeAll(): void {
-    for (const id of [...this.#subscriptions.keys()]) this.#unsubscribe(id);
+    for (const id of this.#subscriptions.keys()) this.#unsubscribe(id);
   }
 
   #hello(version: number): HelperHello {
