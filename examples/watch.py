@@ -6,6 +6,7 @@ name its sections. It needs Python 3.9 and the msgpack module (python3-msgpack).
 """
 import argparse
 import datetime
+import itertools
 import json
 import os
 import signal
@@ -175,7 +176,28 @@ def main():
     wanted = {"threads": options.threads}
     if options.events:
         wanted["events"] = options.events
+    sys.stdout.reconfigure(encoding="utf-8")
     try:
-        pass
+        lines = watch(connect(options.socket), wanted)
+        for line in itertools.islice(lines, options.count):
+            text = json.dumps(line, separators=(",", ":"), ensure_ascii=False)
+            print(text, flush=True)
+        return 0
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:  # nobody reads our output any more
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Failure as failure:
+        complaints = [text for text in failure.args if text]
+    except OSError as error:
+        complaints = [f"cannot go on: {error.strerror or error}"]
+    except (ValueError, TypeError, LookupError, OverflowError) as error:
+        complaints = [f"this is not the procbus protocol: {error!r}"]
+    for text in complaints:
+        print(f"watch.py: {text}", file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
