@@ -22,9 +22,6 @@ const PROC_CN_MCAST_IGNORE = 2;
 /** Asked of the kernel unless told otherwise: 64 MiB, which it doubles; about 160,000 events. */
 export const defaultReceiveBuffer: number = 64 * 1024 * 1024;
 
-/** At most this many events are taken in one go, so that clients get their turn in a storm. */
-const drainLimit = 4096;
-
 /** Drained of nothing but comm events of processes, to see our own. */
 const proofInterest: Interest = { processes: new Set(['comm']), threads: new Set() };
 const noInterest: Interest = { processes: new Set(), threads: new Set() };
@@ -71,13 +68,10 @@ export class Connector {
    * Takes the events that are waiting, without waiting for more.
    *
    * @param events - where they are appended
-   * @returns whether all that was waiting has been taken
+   * @param limit - stops when there are about so many
    */
-  drain(events: KernelEvent[]): boolean {
-    for (let taken = 0; taken < drainLimit; taken += ringSlots) {
-      if (this.#ring.receive(this.fd, events) < ringSlots) return true;
-    }
-    return false;
+  drain(events: KernelEvent[], limit: number = Infinity): void {
+    while (events.length < limit && this.#ring.receive(this.fd, events) === ringSlots);
   }
 
   /** How many events the kernel has dropped since the last call, exactly: what did not fit its queue. */

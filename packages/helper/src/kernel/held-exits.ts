@@ -5,9 +5,10 @@
  * and then the exec of the same pid; when a leader ends by pthread_exit(3), it reports an exit while
  * the other threads run on. Neither process ended.
  *
- * Idea: an exit of a leader is told once the whole process is over, which a pidfd knows. Nearly
- * always it is over by the time that the event is read; else the exit is held, and told when the
- * pidfd becomes readable, or forgotten when an exec of the same pid follows.
+ * Idea: an exit of a leader is told once the whole process is over, which a pidfd knows, and only if
+ * no exec of the same pid follows. Nearly always the process is over by the time that the event is
+ * read. Then the exec, if there was one, is already in the queue; so the queue is looked through
+ * after the pidfd was asked. Else the exit is held, and asked again when the pidfd becomes readable.
  * Invariant: nobody is told the end of a process that lives, and each end is told once.
  * Trade-off: a held exit comes after later events, with its own, earlier time; its status is the
  * leader's. Where no pidfd can be had (too many held), an exit is told as the kernel told it.
@@ -26,78 +27,102 @@ interface Held {
 
 export class HeldExits {
   readonly #held = new Map<number, Held>();
-  readonly #onOver: (pid: number) => void;
+  readonly #onOver: (exit: KernelEvent) => void;
 
-  /** @param onOver - called when a process whose exit is held is over; {@link release} then gives the exit */
-  constructor(onOver: (pid: number) => void) {
+  /** @param onOver - given a held exit when its process is over, to be put at the head of the queue */
+  constructor(onOver: (exit: KernelEvent) => void) {
     this.#onOver = onOver;
   }
 
-  get size(): number {
-    return this.#held.size;
-  }
+  /**
+   * Takes the first events of a queue; returns those that can be told now, in order.
+   *
+   * @param queue - events as the kernel told them
+   * @param count - how many of them to take
+   * @param lookAhead - appends to the queue all that the kernel has told by now
+   */
+  settle(queue: readonly KernelEvent[], count: number, lookAhead: () => void): KernelEvent[] {
+    const taken = queue.slice(0, count);
+    const pidfds = new Map<KernelEvent, number | undefined>();
+    for (const event of taken) {
+      if (event.type !== 'exit' || !isOfLeader(event)) continue;
+      const full = this.#held.size + pidfds.size >= heldLimit;
+      pidfds.set(event, full ? undefined : pidfdUnlessOver(event.pid));
+    }
+    if (pidfds.size > 0) lookAhead();
+    const followed = pidfds.size > 0 ? exitsFollowedByExec(queue) : undefined;
 
-  /** Takes events as the kernel told them, and returns those that can be told now, in order. */
-  settle(events: readonly KernelEvent[]): KernelEvent[] {
     const told: KernelEvent[] = [];
-    for (const event of events) {
-      if (event.pid === event.tid) {
-        if (event.type === 'exit') {
-          // An earlier exit of the pid was not the end, or this one would not have come.
-          this.#forget(event.pid);
-          if (this.#hold(event)) continue;
-        } else if (event.type === 'exec') {
-          this.#forget(event.pid);
-        } else if (event.type === 'fork') {
-          // The pid is given anew, so its last owner is over.
-          const exit = this.release(event.pid);
-          if (exit !== undefined) told.push(exit);
-        }
+    for (const event of taken) {
+      if (pidfds.has(event)) {
+        // An earlier exit of the pid was not the end, or this one would not have come.
+        this.#forget(event.pid);
+        const pidfd = pidfds.get(event);
+        if (pidfd !== undefined) this.#hold(event, pidfd);
+        else if (followed?.has(event) === false) told.push(event);
+        continue;
+      }
+      if (event.type === 'exec') this.#forget(event.pid);
+      if (event.type === 'fork' && isOfLeader(event)) {
+        // The pid is given anew, so its last owner is over.
+        const held = this.#forget(event.pid);
+        if (held !== undefined) told.push(held);
       }
       told.push(event);
     }
     return told;
   }
 
-  /** Gives up a held exit to be told. */
-  release(pid: number): KernelEvent | undefined {
-    const held = this.#held.get(pid);
-    this.#forget(pid);
-    return held?.event;
-  }
-
   close(): void {
     for (const pid of this.#held.keys()) this.#forget(pid);
   }
 
-  /** Holds an exit if its process is not over yet; returns whether it is held. */
-  #hold(event: KernelEvent): boolean {
-    if (this.#held.size >= heldLimit) return false;
-    const pid = event.pid;
-    const pidfd = pidfdOf(pid);
-    if (pidfd === undefined) return false;
-    if (isReadable(pidfd)) {
-      close(pidfd);
-      return false;
-    }
-    const watch = watchReadable(pidfd, () => this.#onOver(pid));
-    this.#held.set(pid, { event, pidfd, watch });
-    return true;
+  #hold(event: KernelEvent, pidfd: number): void {
+    const watch = watchReadable(pidfd, () => {
+      this.#forget(event.pid);
+      this.#onOver(event);
+    });
+    this.#held.set(event.pid, { event, pidfd, watch });
   }
 
-  #forget(pid: number): void {
+  /** Stops holding an exit; returns it. */
+  #forget(pid: number): KernelEvent | undefined {
     const held = this.#held.get(pid);
-    if (held === undefined) return;
+    if (held === undefined) return undefined;
     this.#held.delete(pid);
     held.watch.close();
     close(held.pidfd);
+    return held.event;
   }
 }
 
-function pidfdOf(pid: number): number | undefined {
+function isOfLeader(event: KernelEvent): boolean {
+  return event.pid === event.tid;
+}
+
+/** The exits of leaders behind which the same process, and not a new one of the same pid, calls exec. */
+function exitsFollowedByExec(queue: readonly KernelEvent[]): Set<KernelEvent> {
+  const found = new Set<KernelEvent>();
+  const execAhead = new Set<number>();
+  for (let index = queue.length - 1; index >= 0; index--) {
+    const event = queue[index] as KernelEvent;
+    if (event.type === 'exec') execAhead.add(event.pid);
+    else if (!isOfLeader(event)) continue;
+    else if (event.type === 'fork') execAhead.delete(event.pid);
+    else if (event.type === 'exit' && execAhead.has(event.pid)) found.add(event);
+  }
+  return found;
+}
+
+/** A pidfd for a process of which at least one thread lives; undefined where it is over. */
+function pidfdUnlessOver(pid: number): number | undefined {
+  let pidfd: number | undefined;
   try {
-    return openPidfd(pid);
+    pidfd = openPidfd(pid);
   } catch {
     return undefined; // Out of descriptors, or forbidden: the kernel's word has to do.
   }
+  if (pidfd === undefined || !isReadable(pidfd)) return pidfd;
+  close(pidfd);
+  return undefined;
 }

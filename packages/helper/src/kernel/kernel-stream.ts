@@ -1,5 +1,5 @@
 /*
- * The first station of the data path: waits for the kernel, drains what it queued, settles doubtful
+ * The first station of the data path: waits for the kernel, takes what it has queued, settles doubtful
  * exits, and hands on batches of events in order, with what was lost.
  */
 import type { KernelEvent } from '@procbus/protocol';
@@ -7,7 +7,7 @@ import { clockOffset, monotonicTime, watchReadable, type Watch } from '../libc.t
 import type { Connector } from './connector.ts';
 import { HeldExits } from './held-exits.ts';
 
-/** What one look at the kernel's queue brought. */
+/** What is handed on in one go. */
 export interface Batch {
   readonly events: readonly KernelEvent[];
   /** How many events the kernel dropped since the last batch; they belong behind this one's. */
@@ -18,17 +18,28 @@ export interface Batch {
   readonly clockOffset: bigint;
 }
 
+/** Events in one batch at most, so that clients get their turn in a storm. */
+const batchLimit = 4096;
+/** Events taken from the kernel ahead of the batch at most; the rest waits in the kernel's queue. */
+const queueLimit = 65_536;
+
 export class KernelStream {
   readonly #connector: Connector;
   readonly #onBatch: (batch: Batch) => void;
   readonly #exits: HeldExits;
   readonly #watch: Watch;
+  /** What the kernel has told and is not handed on yet. */
+  #queue: KernelEvent[] = [];
+  #next: NodeJS.Immediate | undefined;
 
   /** Begins to watch. Batches are handed on from the event loop, never from within another call. */
   constructor(connector: Connector, onBatch: (batch: Batch) => void) {
     this.#connector = connector;
     this.#onBatch = onBatch;
-    this.#exits = new HeldExits((pid) => this.#read(pid));
+    this.#exits = new HeldExits((exit) => {
+      this.#queue.unshift(exit);
+      this.#read();
+    });
     this.#watch = watchReadable(connector.fd, () => this.#read());
   }
 
@@ -36,20 +47,28 @@ export class KernelStream {
   close(): void {
     this.#watch.close();
     this.#exits.close();
+    clearImmediate(this.#next);
   }
 
-  /** @param overPid - a process whose exit is held and that is over */
-  #read(overPid?: number): void {
-    const queued: KernelEvent[] = [];
-    const drained = this.#connector.drain(queued);
-    const events = this.#exits.settle(queued);
-    if (overPid !== undefined && drained) {
-      // Only now: an exec that was still queued would have told that the process had not ended.
-      const exit = this.#exits.release(overPid);
-      if (exit !== undefined) events.push(exit);
-    }
-    const lost = this.#connector.takeDropped();
+  #read(): void {
+    this.#take();
+    const count = Math.min(this.#queue.length, batchLimit);
+    const events = this.#exits.settle(this.#queue, count, () => this.#take());
+    this.#queue = this.#queue.slice(count);
+    // What was dropped came behind all that is queued.
+    const lost = this.#queue.length === 0 ? this.#connector.takeDropped() : 0;
+    if (this.#queue.length > 0) this.#next ??= setImmediate(() => this.#readOn());
     if (events.length === 0 && lost === 0) return;
     this.#onBatch({ events, lost, kernelTime: monotonicTime(), clockOffset: clockOffset() });
+  }
+
+  #readOn(): void {
+    this.#next = undefined;
+    this.#read();
+  }
+
+  /** Appends what is waiting in the kernel's queue. */
+  #take(): void {
+    this.#connector.drain(this.#queue, queueLimit);
   }
 }

@@ -1,0 +1,104 @@
+/*
+ * Threads: told only where asked for, and never mistaken for processes.
+ */
+import { connect, type StreamEvent } from '@procbus/client';
+import { expect, test } from 'vitest';
+import { actor } from './support/actor.ts';
+import { until } from './support/condition.ts';
+import { startHelper, temporaryDirectory, Watcher } from './support/procbus.ts';
+import { Program, run } from './support/program.ts';
+import { kernelSuite, needsProgram } from './support/requirements.ts';
+
+kernelSuite('threads', [needsProgram('gcc')], () => {
+  /** Type and exit code of what was told of a process, in order. */
+  function story(events: readonly StreamEvent[]): string[] {
+    return events.map((event) => (event.type === 'exit' ? `exit ${event.exitCode ?? event.signal}` : event.type));
+  }
+
+  test('a thread that calls execve does not end its process', async () => {
+    const { socket } = await startHelper();
+    const [watcher, withThreads, exitsOnly] = await Promise.all([
+      Watcher.start(socket),
+      Watcher.start(socket, '--threads'),
+      Watcher.start(socket, '--events', 'exit'),
+    ]);
+    for (let repetition = 0; repetition < 50; repetition++) {
+      const { pid } = await run(actor(), ['thread-exec']);
+      for (const each of [watcher, withThreads, exitsOnly]) await until('the exit', () => each.hasEnded(pid));
+      expect(story(watcher.of(pid))).toEqual(['fork', 'exec', 'exec', 'exit 5']);
+      const ofMain = withThreads.of(pid).filter((event) => event.type !== 'lost' && event.tid === pid);
+      expect(story(ofMain)).toEqual(['fork', 'exec', 'exec', 'exit 5']);
+      expect(story(exitsOnly.of(pid))).toEqual(['exit 5']);
+    }
+  });
+
+  test('a helper that reads late still knows that execve by a thread was no exit', async () => {
+    const { socket, program } = await startHelper();
+    const watcher = await Watcher.start(socket);
+    program.child.kill('SIGSTOP');
+    const late: number[] = [];
+    for (let repetition = 0; repetition < 20; repetition++) late.push((await run(actor(), ['thread-exec'])).pid);
+    program.child.kill('SIGCONT');
+    for (const pid of late) {
+      await until('the exit', () => watcher.hasEnded(pid));
+      expect(story(watcher.of(pid))).toEqual(['fork', 'exec', 'exec', 'exit 5']);
+    }
+  });
+
+  test('a main thread that ends before its process is told when the process ends', async () => {
+    const { socket } = await startHelper();
+    const watcher = await Watcher.start(socket, '--threads');
+    const program = new Program(actor(), ['leader-exits']);
+    await until('the second thread', () => watcher.of(program.pid).some(({ type }) => type === 'fork'));
+    // The main thread's exit is in the kernel's queue before a program that starts after it.
+    await until('the main thread’s end', async () => isDead(program.pid));
+    const later = await run('/bin/true', []);
+    await until('a later exit', () => watcher.hasEnded(later.pid));
+    expect(watcher.hasEnded(program.pid)).toBe(false);
+
+    program.child.stdin?.write('\n');
+    await program.ended;
+    await until('the exit', () => watcher.hasEnded(program.pid));
+    expect(story(watcher.of(program.pid)).filter((item) => item === 'exit 0')).toHaveLength(2);
+  });
+
+  test('a crash in a second thread is told as the process’s, with the thread at fault', async () => {
+    const { socket } = await startHelper();
+    const watcher = await Watcher.start(socket);
+    const { pid, stdout } = await run(actor(), ['thread-abort'], { cwd: temporaryDirectory() });
+    const { thread } = JSON.parse(stdout) as { thread: number };
+    await until('the exit', () => watcher.hasEnded(pid));
+    expect(story(watcher.of(pid))).toEqual(['fork', 'exec', 'coredump', 'exit SIGABRT']);
+    expect(watcher.of(pid)[2]).toMatchObject({ type: 'coredump', pid, tid: thread });
+  });
+
+  test('threads are told with --threads alone, and are dropped by the kernel where nobody asks', async () => {
+    const { socket } = await startHelper();
+    const watcher = await Watcher.start(socket);
+    await using bus = await connect({ socket });
+
+    const before = await bus.stats();
+    const quiet = await run(actor(), ['threads', '5000']);
+    await until('the exit', () => watcher.hasEnded(quiet.pid));
+    const after = await bus.stats();
+    expect(story(watcher.of(quiet.pid))).toEqual(['fork', 'exec', 'exit 0']);
+    expect(after.kernelFilter.threads).toEqual([]);
+    // Not one of 10,000 thread events has reached the helper; other processes may have done a little.
+    expect(after.seq - before.seq).toBeLessThan(1000);
+
+    const withThreads = await Watcher.start(socket, '--threads');
+    const loud = await run(actor(), ['threads', '5000']);
+    await until('the exit', () => withThreads.hasEnded(loud.pid), 60_000);
+    const threads = withThreads.of(loud.pid).filter((event) => event.type !== 'lost' && event.tid !== loud.pid);
+    expect(threads.filter(({ type }) => type === 'fork')).toHaveLength(5000);
+    expect(threads.filter(({ type }) => type === 'exit')).toHaveLength(5000);
+    await until('the exit', () => watcher.hasEnded(loud.pid));
+    expect(story(watcher.of(loud.pid))).toEqual(['fork', 'exec', 'exit 0']);
+  });
+});
+
+/** Whether the main thread of a process is a zombie. */
+async function isDead(pid: number): Promise<boolean> {
+  const { stdout } = await run('cat', [`/proc/${pid}/task/${pid}/stat`]);
+  return stdout.slice(stdout.lastIndexOf(')') + 2).startsWith('Z');
+}
