@@ -47,7 +47,11 @@ kernelSuite('completeness', [needsProgram('gcc'), needsProgram('python3')], () =
     expect(heard.dropped).toBe(0);
     const sent = between(heard.events, first.pid, last.pid).filter(({ pid, tid }) => pid === tid).length;
     for (const watcher of watchers) {
-      const told = between(watcher.events as { type: string; pid?: number }[], first.pid, last.pid) as StreamEvent[];
+      const told = between(
+        watcher.events as { type: string; pid?: number }[],
+        first.pid,
+        last.pid,
+      ) as StreamEvent[];
       let received = 0;
       let lost = 0;
       let next = (told[0] as StreamEvent).seq;

@@ -12,7 +12,9 @@ import { kernelSuite, needsProgram } from './support/requirements.ts';
 kernelSuite('threads', [needsProgram('gcc')], () => {
   /** Type and exit code of what was told of a process, in order. */
   function story(events: readonly StreamEvent[]): string[] {
-    return events.map((event) => (event.type === 'exit' ? `exit ${event.exitCode ?? event.signal}` : event.type));
+    return events.map((event) =>
+      event.type === 'exit' ? `exit ${event.exitCode ?? event.signal}` : event.type,
+    );
   }
 
   test('a thread that calls execve does not end its process', async () => {
@@ -37,7 +39,8 @@ kernelSuite('threads', [needsProgram('gcc')], () => {
     const watcher = await Watcher.start(socket);
     program.child.kill('SIGSTOP');
     const late: number[] = [];
-    for (let repetition = 0; repetition < 20; repetition++) late.push((await run(actor(), ['thread-exec'])).pid);
+    for (let repetition = 0; repetition < 20; repetition++)
+      late.push((await run(actor(), ['thread-exec'])).pid);
     program.child.kill('SIGCONT');
     for (const pid of late) {
       await until('the exit', () => watcher.hasEnded(pid));
@@ -89,7 +92,9 @@ kernelSuite('threads', [needsProgram('gcc')], () => {
     const withThreads = await Watcher.start(socket, '--threads');
     const loud = await run(actor(), ['threads', '5000']);
     await until('the exit', () => withThreads.hasEnded(loud.pid), 60_000);
-    const threads = withThreads.of(loud.pid).filter((event) => event.type !== 'lost' && event.tid !== loud.pid);
+    const threads = withThreads
+      .of(loud.pid)
+      .filter((event) => event.type !== 'lost' && event.tid !== loud.pid);
     expect(threads.filter(({ type }) => type === 'fork')).toHaveLength(5000);
     expect(threads.filter(({ type }) => type === 'exit')).toHaveLength(5000);
     await until('the exit', () => watcher.hasEnded(loud.pid));

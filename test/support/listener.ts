@@ -28,7 +28,10 @@ export class Listener {
     this.#program.child.stdin?.end('\n');
     await this.#program.ended;
     const report = this.#program.stdout.slice('ready\n'.length);
-    const { events, dropped } = JSON.parse(report) as { events: [EventType, number, number][]; dropped: number };
+    const { events, dropped } = JSON.parse(report) as {
+      events: [EventType, number, number][];
+      dropped: number;
+    };
     return { events: events.map(([type, pid, tid]) => ({ type, pid, tid })), dropped };
   }
 }
@@ -39,7 +42,11 @@ export function key(event: { type: string; pid: number; tid: number }): Key {
 }
 
 /** What lies between the exit of one marker process and the fork of another. */
-export function between<E extends { type: string; pid?: number }>(events: readonly E[], first: number, last: number): E[] {
+export function between<E extends { type: string; pid?: number }>(
+  events: readonly E[],
+  first: number,
+  last: number,
+): E[] {
   const start = events.findIndex(({ type, pid }) => type === 'exit' && pid === first);
   const end = events.findLastIndex(({ type, pid }) => type === 'fork' && pid === last);
   if (start < 0 || end < 0) throw new Error('a marker is missing');

@@ -56,11 +56,14 @@ export class Program {
   async says(text: string): Promise<this> {
     let ended = false;
     void this.ended.then(() => (ended = true));
-    await until(`"${text}" from ${this.child.spawnargs.slice(0, 3).join(' ')}; it said: ${this.#stderr}`, () => {
-      if (this.#stderr.includes(text) || this.#stdout.includes(text)) return true;
-      if (ended) throw new Error(`it ended without saying "${text}": ${this.#stderr}`);
-      return false;
-    });
+    await until(
+      `"${text}" from ${this.child.spawnargs.slice(0, 3).join(' ')}; it said: ${this.#stderr}`,
+      () => {
+        if (this.#stderr.includes(text) || this.#stdout.includes(text)) return true;
+        if (ended) throw new Error(`it ended without saying "${text}": ${this.#stderr}`);
+        return false;
+      },
+    );
     return this;
   }
 
@@ -72,7 +75,11 @@ export class Program {
 }
 
 /** Runs a program to its end. */
-export async function run(command: string, args: readonly string[], options: SpawnOptions = {}): Promise<Program> {
+export async function run(
+  command: string,
+  args: readonly string[],
+  options: SpawnOptions = {},
+): Promise<Program> {
   const program = new Program(command, args, options);
   program.child.stdin?.end();
   await program.ended;

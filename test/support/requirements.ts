@@ -4,7 +4,7 @@
  */
 import { spawnSync } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
-import { delimiter, join } from 'node:path';
+import { delimiter, isAbsolute, join } from 'node:path';
 import { describe } from 'vitest';
 
 /** A suite of the kernel ring; skipped, with the reasons, where one of `needs` is missing. */
@@ -18,9 +18,10 @@ function needsRoot(): string | undefined {
   return process.getuid?.() === 0 ? undefined : 'needs root';
 }
 
-/** A reason to skip where a program is not installed. */
+/** A reason to skip where a program, by name or path, is not installed. */
 export function needsProgram(name: string): string | undefined {
-  for (const directory of (process.env['PATH'] ?? '').split(delimiter)) {
+  const directories = isAbsolute(name) ? [''] : (process.env['PATH'] ?? '').split(delimiter);
+  for (const directory of directories) {
     try {
       accessSync(join(directory, name), constants.X_OK);
       return undefined;

@@ -94,7 +94,12 @@ export class Bus {
       };
       const timeout = setTimeout(() => fail(notAHelper('it does not answer')), helloDeadline);
       const onAbort = (): void => fail(signal?.reason);
-      const onClose = (): void => fail(notAHelper('it closed the connection'));
+      const onClose = (): void =>
+        fail(
+          new ProcbusError('disconnected', 'the helper closed the connection before it said hello', {
+            remedy: 'Its log says why: journalctl -u procbus',
+          }),
+        );
       const settled = (): void => {
         clearTimeout(timeout);
         signal?.removeEventListener('abort', onAbort);
@@ -112,6 +117,7 @@ export class Bus {
               bus.#take(message);
               continue;
             }
+            if (message.type === 'unknown') continue;
             const hello = helloOf(message);
             settled();
             bus = new Bus(socket, hello, afterClose);

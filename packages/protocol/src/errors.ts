@@ -32,6 +32,7 @@ export const errorCodes = [
   'activation',
   // How it was called.
   'usage',
+  'output',
   'internal',
 ] as const;
 
@@ -61,7 +62,7 @@ export class ProcbusError extends Error {
 
 /**
  * The exit status a command ends with for an error, after sysexits.h: 64 usage, 69 unavailable,
- * 70 software, 73 cannot create, 76 protocol, 77 permission.
+ * 70 software, 73 cannot create, 74 output, 76 protocol, 77 permission.
  */
 export function exitStatusOf(code: ErrorCode): number {
   switch (code) {
@@ -89,6 +90,8 @@ export function exitStatusOf(code: ErrorCode): number {
       return 76;
     case 'internal':
       return 70;
+    case 'output':
+      return 74;
     case 'no-helper':
     case 'disconnected':
     case 'stopping':

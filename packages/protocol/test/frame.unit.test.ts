@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { FrameDecoder, frameHeader, maxClientPayload, maxHelperPayload } from '../src/frame.ts';
 import { vectors } from './vectors.ts';

@@ -19,10 +19,16 @@ export interface InvalidVector {
 }
 
 /** Every vector of `messages.json` and `events.json`. */
-export const vectors: readonly Vector[] = [...load<Vector>('messages'), ...load<Vector>('events')];
+export const vectors: readonly Vector[] = [...load('messages'), ...load('events')].map(
+  ({ name, from, hex, value }) => ({ name, from, value, frame: Buffer.from(hex, 'hex') }),
+);
 
 /** Every vector of `invalid.json`. */
-export const invalidVectors: readonly InvalidVector[] = load<InvalidVector>('invalid');
+export const invalidVectors: readonly InvalidVector[] = load('invalid').map(({ name, hex, error }) => ({
+  name,
+  error,
+  frame: Buffer.from(hex, 'hex'),
+}));
 
 /** The vector of that name. */
 export function vectorOf(name: string): Vector {
@@ -31,10 +37,10 @@ export function vectorOf(name: string): Vector {
   return found;
 }
 
-function load<T>(file: string): T[] {
+function load(file: string): (Vector & InvalidVector & { hex: string })[] {
   const text = readFileSync(new URL(`../vectors/${file}.json`, import.meta.url), 'utf8');
   const parsed = JSON.parse(text, (_key, value: unknown) =>
     typeof value === 'string' && /^-?\d+n$/.test(value) ? BigInt(value.slice(0, -1)) : value,
-  ) as { vectors: (T & { hex: string })[] };
-  return parsed.vectors.map((vector) => ({ ...vector, frame: Buffer.from(vector.hex, 'hex') }));
+  ) as { vectors: (Vector & InvalidVector & { hex: string })[] };
+  return parsed.vectors;
 }

@@ -41,7 +41,7 @@ export const watchCommand: CommandModule<object, WatchArguments> = {
       .example('$0 watch --json --duration 1m > events.jsonl', 'a minute to look at later')
       .epilogue(
         'Without --socket it connects to $PROCBUS_SOCKET or /run/procbus/procbus.sock, and where there is none it starts a private helper.\n' +
-          'Exit status: 0 done, 64 usage, 69 no events to be had, 77 not permitted, 130 interrupted.',
+          'Exit status: 0 done, 64 usage, 69 no events to be had, 74 cannot write, 77 not permitted, 130 interrupted.',
       ),
   handler: async (args) => {
     process.exitCode = await watch(args);
@@ -53,14 +53,16 @@ async function watch(args: WatchArguments): Promise<number> {
   const count = args.count === undefined ? Infinity : parseCount(args.count);
   const duration = args.duration === undefined ? undefined : parseDuration(args.duration);
 
-  // Whatever ends the watch aborts this, with the exit status as the reason.
+  // Whatever ends the watch aborts this; the reason is the exit status, or the error to report.
   const ending = new AbortController();
-  const stop = (status: number): void => ending.abort(status);
+  const stop = (reason: number | ProcbusError): void => ending.abort(reason);
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.once(signal, () => stop(signalStatus(signal)));
   }
   // Whoever closes the pipe has seen enough.
-  const output = new LineWriter(process.stdout, (error) => stop(error.code === 'EPIPE' ? 0 : 74));
+  const output = new LineWriter(process.stdout, (error) =>
+    stop(error.code === 'EPIPE' ? 0 : outputError(error)),
+  );
   const style = { colour: process.stdout.isTTY && process.stdout.hasColors(), threads: args.threads };
 
   try {
@@ -85,7 +87,8 @@ async function watch(args: WatchArguments): Promise<number> {
       await bus.close();
     }
   } catch (error) {
-    if (ending.signal.aborted) return ending.signal.reason as number;
+    // An aborted signal throws its reason.
+    if (typeof error === 'number') return error;
     throw error;
   }
 }
@@ -108,6 +111,10 @@ function parseDuration(text: string): number {
   const duration = /^[0-9.]+(ms|s|m|h|d)$/.test(text) ? ms(text as ms.StringValue) : Number.NaN;
   if (duration > 0 && duration <= longestDuration) return duration;
   throw usage(`--duration ${text}: not a time up to 24 days, such as 500ms, 10s, 5m or 2h`);
+}
+
+function outputError(cause: NodeJS.ErrnoException): ProcbusError {
+  return new ProcbusError('output', `cannot write: ${cause.message}`, { cause });
 }
 
 function usage(message: string): ProcbusError {

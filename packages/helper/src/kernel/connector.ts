@@ -1,8 +1,7 @@
 /*
  * The socket to the kernel's proc connector: opened, proven, filtered, drained, given up.
  *
- * "Subscribed" is proven, never assumed: in a container the kernel ignores the request without a
- * word. The proof is an event of our own making: prctl(PR_SET_NAME) queues a comm event before it
+ * "Subscribed" is proven, never assumed: the kernel can ignore the request without a word. The proof is an event of our own making: prctl(PR_SET_NAME) queues a comm event before it
  * returns, so it needs no child, no second program and no waiting, and it gives the helper its name
  * in ps(1). The traps avoided here are listed in docs/architecture.md.
  */
@@ -44,6 +43,7 @@ export class Connector {
    * `connector-silent`, each saying what would help
    */
   constructor(receiveBuffer: number = defaultReceiveBuffer) {
+    checkNamespaces();
     this.fd = openSocket();
     try {
       libc.setSocketOption(this.fd, SOL_NETLINK, NETLINK_NO_ENOBUFS, 1);
@@ -175,13 +175,19 @@ function controlMessage(operation: number): Uint8Array {
   return new Uint8Array(words.buffer);
 }
 
-/** Why no event came although nothing was refused. */
-function silence(): ProcbusError {
+/**
+ * Refuses to subscribe where the kernel would ignore it. The proof alone would not tell: as long as
+ * another program listens, its events reach every socket of the group, and then they stop.
+ */
+function checkNamespaces(): void {
   // The inode numbers of the initial namespaces are fixed, see linux/proc_ns.h.
   const initial = { user: 0xeffffffd, pid: 0xeffffffc };
   for (const [kind, inode] of Object.entries(initial)) {
-    if (readlinkSync(`/proc/self/ns/${kind}`) !== `${kind}:[${inode}]`) return otherNamespace(kind);
+    if (readlinkSync(`/proc/self/ns/${kind}`) !== `${kind}:[${inode}]`) throw otherNamespace(kind);
   }
+}
+
+function silence(): ProcbusError {
   return new ProcbusError('connector-silent', 'the kernel accepted the subscription but tells no events', {
     remedy:
       'Another program may have switched them off, or the kernel lacks CONFIG_PROC_EVENTS=y. ' +

@@ -1,0 +1,144 @@
+import * as fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { pack, unpack } from '../src/codec.ts';
+import { eventFromWire, eventToWire, eventTypes, isoTime, nanoseconds } from '../src/event.ts';
+import { decodeWaitStatus } from '../src/wait-status.ts';
+import { clockOffset, kernelEvent } from './arbitraries.ts';
+import { vectorOf } from './vectors.ts';
+
+/** ISO 8601 by hand: the date from a count of days, after Howard Hinnant's civil_from_days. */
+function isoByHand(ns: bigint): string {
+  const part = (unit: bigint, of: bigint, digits: number): string =>
+    String((ns / unit) % of).padStart(digits, '0');
+  const days = ns / 86_400_000_000_000n + 719_468n;
+  const era = days / 146_097n;
+  const dayOfEra = days % 146_097n;
+  const yearOfEra = (dayOfEra - dayOfEra / 1460n + dayOfEra / 36_524n - dayOfEra / 146_096n) / 365n;
+  const dayOfYear = dayOfEra - (365n * yearOfEra + yearOfEra / 4n - yearOfEra / 100n);
+  const shiftedMonth = (5n * dayOfYear + 2n) / 153n;
+  const day = dayOfYear - (153n * shiftedMonth + 2n) / 5n + 1n;
+  const month = shiftedMonth < 10n ? shiftedMonth + 3n : shiftedMonth - 9n;
+  const year = yearOfEra + era * 400n + (month <= 2n ? 1n : 0n);
+  const date = [year, month, day].map((number) => String(number).padStart(2, '0')).join('-');
+  const clock = [
+    part(3_600_000_000_000n, 24n, 2),
+    part(60_000_000_000n, 60n, 2),
+    part(1_000_000_000n, 60n, 2),
+  ];
+  return `${date}T${clock.join(':')}.${part(1000n, 1_000_000n, 6)}Z`;
+}
+
+const malformed = expect.objectContaining({ name: 'ProcbusError', code: 'bad-message' }) as unknown;
+
+describe('an event', () => {
+  test('of any type arrives as the kernel told it, its time exact', () => {
+    const seq = fc.maxSafeInteger().map(Math.abs);
+    fc.assert(
+      fc.property(kernelEvent, seq, clockOffset, (event, number, offset) => {
+        const arrived = eventFromWire(unpack(pack(eventToWire(number, event))), offset);
+        expect(arrived).toEqual({
+          ...event,
+          ...(event.type === 'exit' ? decodeWaitStatus(event.status) : {}),
+          seq: number,
+          kernelTime: String(event.kernelTime),
+          time: isoTime(event.kernelTime + offset),
+        });
+      }),
+      { numRuns: 2000 },
+    );
+  });
+
+  test('of each type stands in the vector events-all-types', () => {
+    const [, , , offset, events] = vectorOf('events-all-types').value as [string, 1, 1, bigint, unknown[]];
+    const arrived = events.map((wire) => eventFromWire(wire, offset));
+    expect(arrived.map((event) => event?.type)).toEqual(eventTypes);
+    expect(arrived[2]).toEqual({
+      type: 'exit',
+      seq: 4712,
+      time: '2025-11-22T15:56:46.812649Z',
+      kernelTime: '2364689192613',
+      cpu: 1,
+      pid: 1234,
+      tid: 1234,
+      status: 768,
+      exitCode: 3,
+      ppid: 1200,
+    });
+    expect(arrived[6]).toMatchObject({ tracerPid: 1240, tracerTid: 1241 });
+    expect(arrived[7]).toMatchObject({ comm: 'kworker/Ü:1' });
+    expect(arrived[8]).toMatchObject({ pid: 1235, tid: 1236, ppid: 1200 });
+  });
+
+  test('of a later version is read without what is new in it', () => {
+    const known = ['exec', 1, 2n, 3, 4, 4];
+    expect(eventFromWire([...known, 'more', {}], 0n)).toEqual(eventFromWire(known, 0n));
+  });
+
+  test('of an unknown type is none', () => {
+    expect(eventFromWire(['freeze', 1, 2n, 3, 4, 4], 0n)).toBeUndefined();
+  });
+
+  test.each<[string, unknown]>([
+    ['no list', { type: 'exec' }],
+    ['nil', null],
+    ['without a pid', ['exec', 1, 2n, 3]],
+    ['with a seq that is a float', ['exec', 1.5, 2n, 3, 4, 4]],
+    ['with a time that is a string', ['exec', 1, '2', 3, 4, 4]],
+    ['with a time that is a float', ['exec', 1, 2.5, 3, 4, 4]],
+    ['with a pid beyond 2^53', ['exec', 1, 2n, 3, 2n ** 60n, 4]],
+    ['a fork without a parent', ['fork', 1, 2n, 3, 4, 4]],
+    ['an exit without a status', ['exit', 1, 2n, 3, 4, 4]],
+    ['an exit without a parent', ['exit', 1, 2n, 3, 4, 4, 0]],
+    ['a uid without an effective one', ['uid', 1, 2n, 3, 4, 4, 0]],
+    ['a gid without any', ['gid', 1, 2n, 3, 4, 4]],
+    ['a ptrace without a tracer', ['ptrace', 1, 2n, 3, 4, 4]],
+    ['a comm that is a number', ['comm', 1, 2n, 3, 4, 4, 5]],
+    ['a coredump without a parent', ['coredump', 1, 2n, 3, 4, 4]],
+  ])('that is malformed is refused: %s', (_name, wire) => {
+    expect(() => eventFromWire(wire, 0n)).toThrow(malformed);
+  });
+
+  test('reads the same as JSON: nothing in it is a bigint or undefined', () => {
+    fc.assert(
+      fc.property(kernelEvent, (event) => {
+        const arrived = eventFromWire(eventToWire(1, event), 0n);
+        expect(JSON.parse(JSON.stringify(arrived))).toEqual(arrived);
+      }),
+    );
+  });
+});
+
+describe('isoTime', () => {
+  test.each([
+    [0n, '1970-01-01T00:00:00.000000Z'],
+    [999n, '1970-01-01T00:00:00.000000Z'],
+    [1_000n, '1970-01-01T00:00:00.000001Z'],
+    [951_782_399_999_999_999n, '2000-02-28T23:59:59.999999Z'],
+    [951_782_400_000_000_000n, '2000-02-29T00:00:00.000000Z'],
+    [1_763_827_006_812_649_402n, '2025-11-22T15:56:46.812649Z'],
+  ])('of %s is %s', (ns, iso) => {
+    expect(isoTime(ns)).toBe(iso);
+  });
+
+  test('is right at every nanosecond until the year 2255', () => {
+    fc.assert(
+      fc.property(fc.bigInt({ min: 0n, max: 9_000_000_000_000_000_000n }), (ns) => {
+        expect(isoTime(ns)).toBe(isoByHand(ns));
+      }),
+      { numRuns: 5000 },
+    );
+  });
+});
+
+test('a time is read from whatever size of integer it came as', () => {
+  expect(nanoseconds(5)).toBe(5n);
+  expect(nanoseconds(-5)).toBe(-5n);
+  expect(nanoseconds(2n ** 63n)).toBe(2n ** 63n);
+  for (const wrong of [1.5, 2 ** 54, '5', null, undefined]) {
+    expect(() => nanoseconds(wrong)).toThrow(malformed);
+  }
+});
+
+test('a time of 2^53 ns is read, which the codec gives as a number still', () => {
+  expect(nanoseconds(unpack(pack(2n ** 53n)))).toBe(2n ** 53n);
+});
