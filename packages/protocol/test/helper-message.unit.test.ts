@@ -1,0 +1,148 @@
+import * as fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { pack, packFrameHead, unpack } from '../src/codec.ts';
+import { eventFromWire, eventToWire, type KernelEvent } from '../src/event.ts';
+import type { Loss } from '../src/loss.ts';
+import {
+  helperMessage,
+  parseHelperMessage,
+  parseStreamPosition,
+  type HelperHello,
+  type HelperMessage,
+  type VersionRange,
+} from '../src/message.ts';
+import { clockOffset, kernelTime } from './arbitraries.ts';
+import { vectorOf, vectors } from './vectors.ts';
+
+const withCode = (code: string): unknown => expect.objectContaining({ name: 'ProcbusError', code });
+
+const readByClient = (message: unknown[]): HelperMessage => parseHelperMessage(unpack(pack(message)));
+
+const id = fc.integer({ min: 1, max: 0xffffffff });
+const count = fc.maxSafeInteger().map(Math.abs);
+const text = fc.string({ unit: 'binary', maxLength: 40 });
+const range = fc.tuple(id, id).map(([a, b]): VersionRange => [Math.min(a, b), Math.max(a, b)]);
+const error = fc.record({ code: text, message: text, remedy: fc.option(text, { nil: undefined }) });
+
+describe('a message of a helper', () => {
+  test.each(vectors.filter(({ from }) => from === 'helper'))('is read from the vector $name', (vector) => {
+    const type = vector.name === 'unknown-type' ? 'unknown' : vector.value[0];
+    expect(parseHelperMessage(unpack(vector.frame.subarray(4))).type).toBe(type);
+  });
+
+  test('hello is read as it was laid out', () => {
+    const hello: fc.Arbitrary<HelperHello> = fc.record({
+      version: id,
+      versions: range,
+      software: text,
+      epoch: text,
+      seq: count,
+      bootId: text,
+      clockOffset,
+      grant: fc.constant({ scope: 'all' } as const),
+    });
+    fc.assert(
+      fc.property(hello, (said) => {
+        expect(readByClient(helperMessage.hello(said))).toEqual({ type: 'hello', hello: said });
+      }),
+    );
+  });
+
+  test('result, error and goodbye are read as they were laid out', () => {
+    fc.assert(
+      fc.property(id, error, fc.option(id), (request, told, about) => {
+        expect(readByClient(helperMessage.result(request, told.code))).toEqual({
+          type: 'result',
+          request,
+          value: told.code,
+        });
+        expect(readByClient(helperMessage.error(about, told))).toEqual({
+          type: 'error',
+          request: about,
+          error: told,
+        });
+        expect(readByClient(helperMessage.goodbye(told))).toEqual({ type: 'goodbye', error: told });
+      }),
+    );
+  });
+
+  test('lost is read as it was laid out', () => {
+    const where = fc.constantFrom('kernel' as const, 'queue' as const);
+    const loss: fc.Arbitrary<Loss> = fc.record({
+      where,
+      count,
+      from: count,
+      to: count,
+      kernelTime,
+      clockOffset,
+    });
+    fc.assert(
+      fc.property(id, loss, (subscription, lost) => {
+        const read = readByClient(helperMessage.lost(subscription, lost));
+        expect(read).toEqual({ type: 'lost', subscription, lost });
+      }),
+    );
+  });
+
+  test.each(vectors.filter(({ value, name }) => value[0] === 'events' && name !== 'events-from-later'))(
+    'events are laid out as in the vector $name',
+    ({ frame, value }) => {
+      const [, subscription, seq, offset, wires] = value as [string, number, number, bigint, unknown[]];
+      const events = pack(
+        wires.map((wire) => {
+          const event = eventFromWire(wire, offset);
+          if (event === undefined) throw new Error('a type that is not known');
+          const kernelEvent = { ...event, kernelTime: BigInt(event.kernelTime) } as KernelEvent;
+          return eventToWire(event.seq, kernelEvent);
+        }),
+      );
+      const head = packFrameHead(helperMessage.eventsHead(subscription, seq, offset), events.length);
+      expect(Buffer.concat([head, events]).toString('hex')).toBe(frame.toString('hex'));
+    },
+  );
+
+  test('integers beyond 32 bits are laid out as integers, not as floats', () => {
+    const seq = 2 ** 32;
+    const loss = { where: 'queue', count: seq, from: seq, to: seq, kernelTime: 1n, clockOffset: 1n } as const;
+    const hello = unpack(vectorOf('helper-hello').frame.subarray(4)) as [string, HelperHello];
+    const float = Buffer.from('cb41f0000000000000', 'hex');
+    const messages = {
+      events: helperMessage.eventsHead(1, seq, 1n),
+      lost: helperMessage.lost(1, loss),
+      hello: helperMessage.hello({ ...hello[1], seq }),
+    };
+    for (const [name, message] of Object.entries(messages)) {
+      expect(pack(message).includes(float), `${name} has a float in it`).toBe(false);
+    }
+  });
+
+  test.each<[string, unknown]>([
+    ['nil', null],
+    ['a map', {}],
+    ['a hello of a list', ['hello', []]],
+    ['a hello without all its fields', ['hello', { version: 1, versions: [1, 1], software: 'x' }]],
+    ['a result without a request', ['result']],
+    ['an error about request 0', ['error', 0, 'internal', 'x']],
+    ['an error without a code', ['error', null]],
+    ['an error without a message', ['error', null, 'internal']],
+    ['a remedy that is no string', ['error', null, 'internal', 'x', 1]],
+    ['a goodbye without a reason', ['goodbye']],
+    ['events that are no list', ['events', 1, 1, 1n, {}]],
+    ['events without a subscription', ['events', null, 1, 1n, []]],
+    ['events with a negative seq', ['events', 1, -1, 1n, []]],
+    ['events with a clock offset that is a float', ['events', 1, 1, 1.5, []]],
+    ['a loss nowhere', ['lost', 1, 1n, 1n, 'there', 1, 1, 1]],
+    ['a loss with a negative count', ['lost', 1, 1n, 1n, 'queue', -1, 1, 1]],
+    ['a loss without a range', ['lost', 1, 1n, 1n, 'queue', 1]],
+  ])('with the wrong shape is refused: %s', (_name, value) => {
+    expect(() => parseHelperMessage(value)).toThrow(withCode('bad-message'));
+  });
+});
+
+test('a stream position is read from the answer to subscribe', () => {
+  const [, , value] = unpack(vectorOf('result-subscribe').frame.subarray(4)) as unknown[];
+  expect(parseStreamPosition(value)).toEqual({ seq: 4711, clockOffset: 1763824642123456789n });
+  for (const wrong of [null, [], {}, { seq: -1, clockOffset: 1n }, { seq: 1, clockOffset: 'x' }]) {
+    expect(() => parseStreamPosition(wrong)).toThrow(withCode('bad-message'));
+  }
+});
