@@ -9,8 +9,8 @@ import {
   eventFromWire,
   joinLosses,
   lossToEvent,
-  nanoseconds,
   ProcbusError,
+  stampFromWire,
   type EventType,
   type Loss,
   type StreamEvent,
@@ -130,12 +130,15 @@ export class Watch implements AsyncIterableIterator<StreamEvent, undefined> {
   /** @internal Takes a loss, in its place. */
   lose(loss: Loss): void {
     if (this.#ended) return;
-    const last = this.#queue.at(-1);
-    if (last !== undefined && 'where' in last && last.where === loss.where) {
-      this.#queue[this.#queue.length - 1] = joinLosses(last, loss);
-    } else {
-      this.#queue.push(loss);
+    // Behind the last delivery there is at most one loss of each kind, however long nobody reads.
+    for (let at = this.#queue.length - 1; at >= 0; at--) {
+      const queued = this.#queue[at] as Delivery | Loss;
+      if (!('where' in queued)) break;
+      if (queued.where !== loss.where) continue;
+      this.#queue[at] = joinLosses(queued, loss);
+      return;
     }
+    this.#queue.push(loss);
     this.#wake();
   }
 
@@ -173,10 +176,20 @@ export class Watch implements AsyncIterableIterator<StreamEvent, undefined> {
       const wire = head.events[head.next++];
       if (head.next === head.events.length) this.#queue.shift();
       this.#buffered--;
-      const event = eventFromWire(wire, head.clockOffset);
+      const event = this.#decode(wire, head.clockOffset);
       if (event !== undefined) return event;
     }
     return undefined;
+  }
+
+  #decode(wire: unknown, clockOffset: bigint): StreamEvent | undefined {
+    try {
+      return eventFromWire(wire, clockOffset);
+    } catch (error) {
+      // A rejected next() ends the reader's loop, but does not call return().
+      this.#stop(undefined);
+      throw error;
+    }
   }
 
   /** Settles a reader that waits, by the rules of {@link next}. */
@@ -190,14 +203,7 @@ export class Watch implements AsyncIterableIterator<StreamEvent, undefined> {
 
 /** The loss of a whole delivery. */
 function lossOf(events: readonly unknown[], clockOffset: bigint): Loss {
-  const first = events[0] as unknown[];
-  const last = events.at(-1) as unknown[];
-  return {
-    where: 'queue',
-    count: events.length,
-    from: first[1] as number,
-    to: last[1] as number,
-    kernelTime: nanoseconds(last[2]),
-    clockOffset,
-  };
+  const { seq: from } = stampFromWire(events[0]);
+  const { seq: to, kernelTime } = stampFromWire(events.at(-1));
+  return { where: 'queue', count: events.length, from, to, kernelTime, clockOffset };
 }

@@ -63,13 +63,19 @@ export function parseOptions(args: readonly string[]): Options {
     )
     .version(version)
     .strict()
-    .parserConfiguration({ 'duplicate-arguments-array': false })
-    .exitProcess(true)
-    .fail((message, error) => {
-      throw error ?? usageError(message);
+    .parserConfiguration({
+      'duplicate-arguments-array': false,
+      'boolean-negation': false,
+      'dot-notation': false,
+    })
+    .fail((message: string | null, error: Error | undefined) => {
+      // yargs gives its own complaints as a message, with or without an error of its own.
+      throw error instanceof ProcbusError || message === null ? error : usageError(message);
     })
     .parseSync();
   if (parsed._.length > 0) throw usageError(`unexpected argument: ${String(parsed._[0])}`);
+  if (parsed.socket === '') throw usageError('--socket needs a path');
+  if (parsed.group === '') throw usageError('--group needs a name');
   if (parsed.connection !== undefined && parsed.socket !== undefined) {
     throw usageError('--connection and --socket exclude each other');
   }

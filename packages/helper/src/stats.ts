@@ -1,6 +1,7 @@
 /*
  * What the helper tells of itself in answer to `stats`; `docs/protocol.md` lists the fields.
  */
+import { wireInteger } from '@procbus/protocol';
 import type { Broadcast } from './bus/broadcast.ts';
 import type { Connector } from './kernel/connector.ts';
 import type { Server } from './peers/server.ts';
@@ -15,11 +16,11 @@ export function helperStats(
     uptime: process.uptime(),
     clients: server.clients,
     subscriptions: server.subscriptions,
-    seq: broadcast.seq,
-    received: Object.fromEntries(broadcast.received),
-    lost: { kernel: broadcast.dropped, queue: server.dropped },
+    seq: wireInteger(broadcast.seq),
+    received: Object.fromEntries([...broadcast.received].map(([type, count]) => [type, wireInteger(count)])),
+    lost: { kernel: wireInteger(broadcast.dropped), queue: wireInteger(server.dropped) },
     kernelFilter: { processes: [...processes], threads: [...threads] },
     receiveBuffer: connector.receiveBuffer,
-    rss: process.memoryUsage.rss(),
+    rss: wireInteger(process.memoryUsage.rss()),
   };
 }

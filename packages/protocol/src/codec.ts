@@ -20,6 +20,11 @@ export function pack(value: unknown): Buffer {
   return packr.pack(value);
 }
 
+/** A count or a number as it has to be packed: msgpackr would make a float of one above 2^32. */
+export function wireInteger(value: number): number | bigint {
+  return value > 0xffffffff ? BigInt(value) : value;
+}
+
 /**
  * Unpacks one value; a 64-bit integer that is not exact as a number becomes a `bigint`.
  *

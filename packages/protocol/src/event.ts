@@ -4,6 +4,7 @@
  * Names are those people use, not the kernel's: `pid` is the process (the kernel's tgid) and `tid`
  * the thread (the kernel's pid), so the main thread's event has `tid === pid`.
  */
+import { wireInteger } from './codec.ts';
 import { ProcbusError } from './errors.ts';
 import { decodeWaitStatus, type WaitStatus } from './wait-status.ts';
 
@@ -143,11 +144,20 @@ type Untold<E> = E extends EventStamp
 export type KernelEvent = Untold<ProcessEvent>;
 
 /** An event as it travels: `[type, seq, kernelTime, cpu, pid, tid, …]`, see `docs/protocol.md`. */
-export type WireEvent = readonly [EventType, number, bigint, number, number, number, ...(number | string)[]];
+export type WireEvent = readonly [
+  type: EventType,
+  seq: number | bigint,
+  kernelTime: bigint,
+  cpu: number,
+  pid: number,
+  tid: number,
+  ...(number | string)[],
+];
 
 /** Lays out one event for the wire. */
-export function eventToWire(seq: number, event: KernelEvent): WireEvent {
+export function eventToWire(number: number, event: KernelEvent): WireEvent {
   const { type, kernelTime, cpu, pid, tid } = event;
+  const seq = wireInteger(number);
   switch (type) {
     case 'fork':
       return [type, seq, kernelTime, cpu, pid, tid, event.ppid, event.ptid];
@@ -177,12 +187,12 @@ export function eventToWire(seq: number, event: KernelEvent): WireEvent {
  * @throws ProcbusError `bad-message`
  */
 export function eventFromWire(wire: unknown, clockOffset: bigint): ProcessEvent | undefined {
-  if (!Array.isArray(wire)) throw malformed('not an array');
-  const [type, seq, ns, cpu, pid, tid, a, b] = wire as unknown[];
+  const { seq, kernelTime } = stampFromWire(wire);
+  const [type, , , cpu, pid, tid, a, b] = wire as unknown[];
   const stamp = {
-    seq: integer(seq),
-    time: isoTime(nanoseconds(ns) + clockOffset),
-    kernelTime: String(ns),
+    seq,
+    time: isoTime(kernelTime + clockOffset),
+    kernelTime: String(kernelTime),
     cpu: integer(cpu),
     pid: integer(pid),
     tid: integer(tid),
@@ -211,18 +221,28 @@ export function eventFromWire(wire: unknown, clockOffset: bigint): ProcessEvent 
   }
 }
 
+/**
+ * Reads no more than number and time of an event.
+ *
+ * @throws ProcbusError `bad-message`
+ */
+export function stampFromWire(wire: unknown): { seq: number; kernelTime: bigint } {
+  if (!Array.isArray(wire)) throw malformed('not an array');
+  return { seq: integer(wire[1]), kernelTime: nanoseconds(wire[2]) };
+}
+
 /** ISO 8601 in UTC with microseconds, for nanoseconds since 1970; what is below them is cut off. */
 export function isoTime(ns: bigint): string {
-  const microseconds = Number(ns / 1000n);
-  const milliseconds = Math.floor(microseconds / 1000);
-  const rest = String(microseconds - milliseconds * 1000).padStart(3, '0');
-  return new Date(milliseconds).toISOString().replace('Z', `${rest}Z`);
+  const microseconds = ns / 1000n;
+  const rest = String(microseconds % 1000n).padStart(3, '0');
+  return new Date(Number(microseconds / 1000n)).toISOString().replace('Z', `${rest}Z`);
 }
 
 /** A 64-bit time from the wire, whatever size of integer it came as. */
 export function nanoseconds(value: unknown): bigint {
   if (typeof value === 'bigint') return value;
-  if (Number.isSafeInteger(value)) return BigInt(value as number);
+  // 2^53 itself is exact, and comes as a number.
+  if (Number.isInteger(value) && Math.abs(value as number) <= 2 ** 53) return BigInt(value as number);
   throw malformed('a time that is no integer');
 }
 

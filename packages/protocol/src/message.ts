@@ -5,6 +5,7 @@
  * before any other code sees it. Elements behind the known ones are ignored, so that a later
  * version can add some.
  */
+import { wireInteger } from './codec.ts';
 import { ProcbusError } from './errors.ts';
 import { nanoseconds } from './event.ts';
 import type { Loss } from './loss.ts';
@@ -84,14 +85,16 @@ export interface StreamPosition {
 
 /** Lays out a message of the helper. */
 export const helperMessage = {
-  hello: (hello: HelperHello): unknown[] => ['hello', hello],
+  hello: (hello: HelperHello): unknown[] => ['hello', { ...hello, seq: wireInteger(hello.seq) }],
+  /** The value of a result. */
+  position: ({ seq, clockOffset }: StreamPosition): unknown => ({ seq: wireInteger(seq), clockOffset }),
   result: (request: number, value: unknown): unknown[] => ['result', request, value],
   error: (request: number | null, error: WireError): unknown[] => ['error', request, ...errorElements(error)],
   /** All but the last element, the packed events. */
   eventsHead: (subscription: number, seq: number, clockOffset: bigint): unknown[] => [
     'events',
     subscription,
-    seq,
+    wireInteger(seq),
     clockOffset,
   ],
   lost: (subscription: number, lost: Loss): unknown[] => [
@@ -100,9 +103,9 @@ export const helperMessage = {
     lost.clockOffset,
     lost.kernelTime,
     lost.where,
-    lost.count,
-    lost.from,
-    lost.to,
+    wireInteger(lost.count),
+    wireInteger(lost.from),
+    wireInteger(lost.to),
   ],
   goodbye: (error: WireError): unknown[] => ['goodbye', ...errorElements(error)],
 };

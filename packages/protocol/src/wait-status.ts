@@ -14,7 +14,7 @@ for (const [name, number] of Object.entries(constants.signals)) {
   if (!signalNames.has(number)) signalNames.set(number, name);
 }
 
-/** The real-time signals as bash and kill(1) name them. */
+/** Real-time signals, as glibc numbers them; the two before are its own. */
 const firstRealTimeSignal = 34;
 const lastRealTimeSignal = 64;
 

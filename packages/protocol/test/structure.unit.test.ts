@@ -81,6 +81,49 @@ describe('checkStructure', () => {
     );
   });
 
+  test.each<[string, string, number]>([
+    ['positive fixint', '7f', 0],
+    ['fixmap', '81a161c0', 0],
+    ['fixarray', '93c0c2c3', 0],
+    ['fixstr', 'a3', 3],
+    ['bin 8', 'c403', 3],
+    ['bin 16', 'c50103', 0x103],
+    ['bin 32', 'c600010003', 0x10003],
+    ['float 32', 'ca', 4],
+    ['float 64', 'cb', 8],
+    ['uint 8', 'cc', 1],
+    ['uint 16', 'cd', 2],
+    ['uint 32', 'ce', 4],
+    ['uint 64', 'cf', 8],
+    ['int 8', 'd0', 1],
+    ['int 16', 'd1', 2],
+    ['int 32', 'd2', 4],
+    ['int 64', 'd3', 8],
+    ['str 8', 'd903', 3],
+    ['str 16', 'da0103', 0x103],
+    ['str 32', 'db00010003', 0x10003],
+    ['array 16', 'dc0103', 0x103],
+    ['array 32', 'dd00000103', 0x103],
+    ['map 16', 'de0001a161c0', 0],
+    ['map 32', 'df00000001a161c0', 0],
+    ['negative fixint', 'e0', 0],
+  ])('knows how long the format %s is', (_name, header, following) => {
+    const bytes = Buffer.concat([Buffer.from(header, 'hex'), Buffer.alloc(following)]);
+    expect(check(bytes)).not.toThrow();
+    expect(check(bytes.subarray(0, -1))).toThrow(badFrame('not a valid message: it ends too early'));
+    expect(check(Buffer.concat([bytes, Buffer.of(0)]))).toThrow(
+      badFrame('not a valid message: bytes behind its end'),
+    );
+  });
+
+  test('refuses the reserved byte and every extension format', () => {
+    for (const tag of [0xc1, 0xc7, 0xc8, 0xc9, 0xd4, 0xd5, 0xd6, 0xd7, 0xd8]) {
+      expect(check(Buffer.concat([Buffer.of(tag), Buffer.alloc(17)]))).toThrow(
+        badFrame(`not a valid message: the byte 0x${tag.toString(16)} is not used here`),
+      );
+    }
+  });
+
   test('refuses every value that lacks its last byte, or has one more', () => {
     fc.assert(
       fc.property(packable, (value) => {

@@ -17,10 +17,15 @@ export async function main(args: readonly string[]): Promise<void> {
       .command(watchCommand)
       .demandCommand(1, 'Which command?')
       .strict()
-      .parserConfiguration({ 'duplicate-arguments-array': false })
+      .parserConfiguration({
+        'duplicate-arguments-array': false,
+        'boolean-negation': false,
+        'dot-notation': false,
+      })
       .version(version)
       .fail((message: string | null, error: Error | undefined) => {
-        throw error ?? new ProcbusError('usage', message ?? 'wrong usage', { remedy: 'See procbus --help.' });
+        // yargs gives its own complaints as a message, with or without an error of its own.
+        throw error instanceof ProcbusError || message === null ? error : usageError(message);
       })
       .parseAsync();
   } catch (error) {
@@ -29,4 +34,8 @@ export async function main(args: readonly string[]): Promise<void> {
     if (error.remedy !== undefined) process.stderr.write(`procbus: ${error.remedy}\n`);
     process.exitCode = exitStatusOf(error.code);
   }
+}
+
+function usageError(message: string): ProcbusError {
+  return new ProcbusError('usage', message, { remedy: 'See procbus --help.' });
 }

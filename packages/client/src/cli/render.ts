@@ -33,7 +33,8 @@ const places: Record<LostWhere, string> = {
 
 /** One aligned line for an event, without a line end: local time, type, pid, and what happened. */
 export function renderLine(event: StreamEvent, style: LineStyle): string {
-  const paint = (colour: Colour, text: string): string => (style.colour ? styleText(colour, text) : text);
+  const paint = (colour: Colour, text: string): string =>
+    style.colour ? styleText(colour, text, { validateStream: false }) : text;
   const time = paint('dim', localTime(event.time));
   const type = paint(colours[event.type], event.type.padEnd(8));
   if (event.type === 'lost') {
@@ -41,8 +42,9 @@ export function renderLine(event: StreamEvent, style: LineStyle): string {
     return `${time}  ${type}  ${paint('red', what)}`;
   }
   const id = style.threads && event.tid !== event.pid ? `${event.pid}/${event.tid}` : String(event.pid);
-  const line = `${time}  ${type}  ${id.padEnd(style.threads ? 15 : 7)}  ${describe(event, paint)}`;
-  return line.trimEnd();
+  const what = describe(event, paint);
+  const start = `${time}  ${type}  `;
+  return what === '' ? `${start}${id}` : `${start}${id.padEnd(style.threads ? 15 : 7)}  ${what}`;
 }
 
 function describe(event: ProcessEvent, paint: (colour: Colour, text: string) => string): string {

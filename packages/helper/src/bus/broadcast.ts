@@ -135,5 +135,5 @@ export class Broadcast {
 }
 
 function seqOf(event: WireEvent | undefined): number {
-  return event?.[1] ?? 0;
+  return Number(event?.[1] ?? 0);
 }

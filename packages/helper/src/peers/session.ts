@@ -19,6 +19,7 @@ import {
   type ClientMessage,
   type Filter,
   type HelperHello,
+  type StreamPosition,
 } from '@procbus/protocol';
 import type { Broadcast, Receiver } from '../bus/broadcast.ts';
 import { clockOffset } from '../libc.ts';
@@ -110,12 +111,12 @@ export class Session {
     switch (message.type) {
       case 'subscribe':
         this.#subscribe(message.request, message.filter);
-        return this.#result(message.request, this.#position());
+        return this.#result(message.request, helperMessage.position(this.#position()));
       case 'unsubscribe':
         this.#unsubscribe(message.subscription);
         return this.#result(message.request, null);
       case 'ping':
-        return this.#result(message.request, this.#position());
+        return this.#result(message.request, helperMessage.position(this.#position()));
       case 'stats':
         return this.#result(message.request, this.#host.stats());
       case 'goodbye':
@@ -168,7 +169,7 @@ export class Session {
     };
   }
 
-  #position(): { seq: number; clockOffset: bigint } {
+  #position(): StreamPosition {
     return { seq: this.#host.broadcast.seq, clockOffset: clockOffset() };
   }
 
