@@ -118,7 +118,7 @@ describe('a reader that is too slow', () => {
     expect((await readAll(watch)).map(cover)).toEqual([1, ['kernel', 2, 6, 5], ['queue', 7, 7, 1]]);
   });
 
-  test('sees every event or a count of it: nothing is missing, doubled or out of order', async () => {
+  test('sees every event or a count of it: nothing is missing, doubled or out of place', async () => {
     const step = fc.oneof(
       { weight: 4, arbitrary: fc.record({ deliver: fc.integer({ min: 1, max: 8 }) }) },
       { weight: 1, arbitrary: fc.record({ lose: fc.integer({ min: 1, max: 8 }) }) },
@@ -150,14 +150,22 @@ describe('a reader that is too slow', () => {
           watch.fail(gone);
           read.push(...(await readAll(watch)));
 
-          let covered = 0;
+          // Losses of two kinds that follow each other may overlap; events never lie inside a loss.
+          let told = 0;
+          let [lastEvent, lastLoss] = [0, 0];
           for (const event of read) {
-            const { from, to, count } =
-              event.type === 'lost' ? event : { from: event.seq, to: event.seq, count: 1 };
-            expect([from, to]).toEqual([covered + 1, covered + count]);
-            covered = to;
+            if (event.type === 'lost') {
+              expect(event.from).toBeGreaterThan(lastEvent);
+              expect(event.to - event.from + 1).toBeGreaterThanOrEqual(event.count);
+              lastLoss = Math.max(lastLoss, event.to);
+              told += event.count;
+            } else {
+              expect(event.seq).toBeGreaterThan(Math.max(lastEvent, lastLoss));
+              lastEvent = event.seq;
+              told++;
+            }
           }
-          expect(covered).toBe(seq);
+          expect(told).toBe(seq);
         },
       ),
       { numRuns: 1000 },

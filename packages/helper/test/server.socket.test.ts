@@ -1,0 +1,132 @@
+/*
+ * Clients beside one another: what one does, or does not do, costs nobody else anything.
+ */
+import { once } from 'node:events';
+import { createServer } from 'node:net';
+import { clientMessage, frameHeader, packFrame, ProcbusError } from '@procbus/protocol';
+import { expect, onTestFinished, test } from 'vitest';
+import { until } from '../../../test/support/condition.ts';
+import { Session } from '../src/peers/session.ts';
+import { RawClient } from './support/raw-client.ts';
+import { batchOf, eventOf, execs, serve } from './support/serving.ts';
+
+const { ping, subscribe } = clientMessage;
+const stopping = new ProcbusError('stopping', 'procbusd is stopping', { remedy: 'Wait.' });
+const farewell = ['goodbye', 'stopping', 'procbusd is stopping', 'Wait.'];
+
+test('half a frame, held forever, delays nobody else', async () => {
+  const { path, broadcast } = await serve();
+  const [halted, silent] = [await RawClient.greet(path), await RawClient.connect(path)];
+  await halted.request(subscribe(1, {}));
+  halted.socket.write(packFrame(ping(2)).subarray(0, -1));
+  silent.socket.write(frameHeader(1000).subarray(0, 3));
+
+  const client = await RawClient.greet(path);
+  await client.request(subscribe(1, {}));
+  broadcast.publish(batchOf([eventOf('exec', 1)]));
+  await client.next('events');
+  // It is still told what it asked for, and its other half is still welcome.
+  await halted.next('events');
+  halted.socket.write(packFrame(ping(2)).subarray(-1));
+  await halted.next('result');
+});
+
+test('a client that disappears in the middle of a frame is unsubscribed', async () => {
+  const { path, broadcast, server } = await serve();
+  const client = await RawClient.greet(path);
+  await client.request(subscribe(1, { events: ['exec', 'sid'] }));
+  await client.request(subscribe(2, { events: ['sid'], threads: true }));
+  expect(broadcast.interest).toEqual({ processes: new Set(['exec', 'sid']), threads: new Set(['sid']) });
+  client.socket.write(packFrame(ping(3)).subarray(0, -1), () => client.socket.destroy());
+  await until('nothing to be of interest', () => broadcast.interest.processes.size === 0);
+  expect(broadcast.interest.threads.size).toBe(0);
+  await until('the server to forget the client', () => server.clients === 0);
+});
+
+test('a client that disappears with much unread is unsubscribed, and what it lost still counts', async () => {
+  const { path, broadcast, server } = await serve();
+  const client = await RawClient.greet(path);
+  await client.request(subscribe(1, {}));
+  client.socket.pause();
+  for (let batch = 0; batch < 50; batch++) broadcast.publish(batchOf(execs(4096)));
+  const { dropped } = server;
+  expect(dropped).toBeGreaterThan(0);
+  client.socket.destroy();
+  await until('the server to forget the client', () => server.clients === 0);
+  expect(broadcast.interest.processes.size).toBe(0);
+  expect(server.dropped).toBe(dropped);
+});
+
+test('a client that has shut down its own side gets its answers before the end', async () => {
+  const { path } = await serve();
+  const client = await RawClient.greet(path);
+  const requests = Array.from({ length: 1000 }, (_, index) => packFrame(ping(index + 1)));
+  client.socket.end(Buffer.concat(requests));
+  await client.closed;
+  expect(client.received).toHaveLength(1001);
+});
+
+test('a flood of pings from a client that does not read stays outside, and is answered in the end', async () => {
+  const { path, host, server } = await serve();
+  let mostHeld = 0;
+  let timesPaused = 0;
+  const listener = createServer((socket) => {
+    const session = new Session(socket, host);
+    socket.on('data', () => {
+      mostHeld = Math.max(mostHeld, socket.writableLength);
+      if (session.outbox.full && socket.isPaused()) timesPaused++;
+    });
+  }).listen(`${path}2`);
+  onTestFinished(() => void listener.close());
+  await once(listener, 'listening');
+
+  const flood = 200_000;
+  const client = await RawClient.greet(`${path}2`);
+  client.socket.pause();
+  for (let request = 1; request <= flood; request++) client.send(ping(request));
+  await until('the flood to be held back', () => timesPaused > 0);
+  const beside = await RawClient.greet(path);
+  await beside.request(ping(1));
+  expect(client.socket.writableLength).toBeGreaterThan(0);
+
+  client.socket.resume();
+  await client.until('all answers', () => client.received.length > flood);
+  const answered = client.received.slice(1).map(([, request]) => request);
+  expect(answered).toEqual(Array.from({ length: flood }, (_, index) => index + 1));
+  // One piece of 64 KiB is some 5,000 pings, and their answers are all that it may hold.
+  expect(mostHeld).toBeLessThan(1024 * 1024);
+  expect(server.clients).toBe(1);
+});
+
+test('a server that closes says goodbye to all, whatever they are about', async () => {
+  const { path, broadcast, server } = await serve();
+  const [idle, subscribed, silent, halted] = await Promise.all([
+    RawClient.greet(path),
+    RawClient.greet(path),
+    RawClient.connect(path),
+    RawClient.greet(path),
+  ]);
+  await subscribed.request(subscribe(1, {}));
+  halted.socket.write(packFrame(ping(2)).subarray(0, -1));
+  await until('all to be known', () => server.clients === 4);
+  broadcast.publish(batchOf(execs(10)));
+  await server.close(stopping);
+  expect(server.clients).toBe(0);
+  expect(broadcast.interest.processes.size).toBe(0);
+  await Promise.all([idle, subscribed, silent, halted].map(async ({ closed }) => closed));
+  for (const { received } of [idle, subscribed, silent, halted]) expect(received.at(-1)).toEqual(farewell);
+  expect(subscribed.told(1)).toHaveLength(10);
+  await expect(RawClient.connect(path)).rejects.toMatchObject({ code: 'ECONNREFUSED' });
+});
+
+test('a server that closes does not wait for a client that never reads', async () => {
+  const { path, broadcast, server } = await serve();
+  const [stuck, reader] = [await RawClient.greet(path), await RawClient.greet(path)];
+  await stuck.request(subscribe(1, {}));
+  stuck.socket.pause();
+  for (let batch = 0; batch < 40; batch++) broadcast.publish(batchOf(execs(4096)));
+  await server.close(stopping);
+  expect(server.clients).toBe(0);
+  await reader.closed;
+  expect(reader.received.at(-1)).toEqual(farewell);
+}, 10_000);
