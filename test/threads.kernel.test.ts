@@ -48,6 +48,21 @@ kernelSuite('threads', [needsProgram('gcc')], () => {
     }
   });
 
+  test('a helper that reads 1,000 exits at once still knows which of them is none', async () => {
+    const { socket, program } = await startHelper();
+    const watcher = await Watcher.start(socket);
+    program.child.kill('SIGSTOP');
+    await run(actor(), ['fork-storm', '1000']);
+    const survivor = new Program(actor(), ['leader-exits']);
+    await until('the main thread’s end', async () => isDead(survivor.pid));
+    const later = await run('/bin/true', []);
+    program.child.kill('SIGCONT');
+    await until('a later exit', () => watcher.hasEnded(later.pid));
+    expect(watcher.hasEnded(survivor.pid)).toBe(false);
+    survivor.child.stdin?.write('\n');
+    await until('the exit', () => watcher.hasEnded(survivor.pid));
+  });
+
   test('a main thread that ends before its process is told when the process ends', async () => {
     const { socket } = await startHelper();
     const watcher = await Watcher.start(socket, '--threads');

@@ -10,8 +10,13 @@ import { describe } from 'vitest';
 /** A suite of the kernel ring; skipped, with the reasons, where one of `needs` is missing. */
 export function kernelSuite(title: string, needs: readonly (string | undefined)[], body: () => void): void {
   const missing = [needsRoot(), ...needs].filter((reason) => reason !== undefined);
-  if (missing.length === 0) describe(title, body);
-  else describe.skip(`${title} (skipped: ${missing.join('; ')})`, body);
+  if (missing.length === 0) {
+    describe(title, body);
+    return;
+  }
+  // The default reporter counts what is skipped and does not name it.
+  process.stderr.write(`skipped: ${title}: ${missing.join('; ')}\n`);
+  describe.skip(`${title} (skipped: ${missing.join('; ')})`, body);
 }
 
 function needsRoot(): string | undefined {

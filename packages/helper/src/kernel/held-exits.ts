@@ -44,10 +44,12 @@ export class HeldExits {
   settle(queue: readonly KernelEvent[], count: number, lookAhead: () => void): KernelEvent[] {
     const taken = queue.slice(0, count);
     const pidfds = new Map<KernelEvent, number | undefined>();
+    let holding = this.#held.size;
     for (const event of taken) {
       if (event.type !== 'exit' || !isOfLeader(event)) continue;
-      const full = this.#held.size + pidfds.size >= heldLimit;
-      pidfds.set(event, full ? undefined : pidfdUnlessOver(event.pid));
+      const pidfd = holding < heldLimit ? pidfdUnlessOver(event.pid) : undefined;
+      if (pidfd !== undefined) holding++;
+      pidfds.set(event, pidfd);
     }
     if (pidfds.size > 0) lookAhead();
     const followed = pidfds.size > 0 ? exitsFollowedByExec(queue) : undefined;

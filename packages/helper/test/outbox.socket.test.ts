@@ -1,0 +1,241 @@
+/*
+ * Clients that read too slowly: what they are told, and what they are told of the rest.
+ */
+import { once } from 'node:events';
+import { createServer, type Socket } from 'node:net';
+import { join } from 'node:path';
+import { clientMessage, matches, parseFilter, type KernelEvent } from '@procbus/protocol';
+import * as fc from 'fast-check';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { until } from '../../../test/support/condition.ts';
+import { temporaryDirectory } from '../../../test/support/procbus.ts';
+import { Broadcast } from '../src/bus/broadcast.ts';
+import { defaultOutboxLimit, Outbox } from '../src/peers/outbox.ts';
+import { Session } from '../src/peers/session.ts';
+import { account, expectComplete, lossesOf } from './support/account.ts';
+import { RawClient } from './support/raw-client.ts';
+import { batchOf, eventOf, execs, serve, type Serving } from './support/serving.ts';
+
+const { ping, subscribe, unsubscribe } = clientMessage;
+
+/** Half of them exec, half of them sid. */
+const mixed: KernelEvent[] = execs(4096).map((event, index) =>
+  index % 2 === 0 ? event : eventOf('sid', event.pid),
+);
+
+/** Publishes until somebody has lost events, and `more` batches beyond. */
+function overflow({ broadcast, server }: Serving, more = 0): void {
+  const { dropped } = server;
+  for (let left = more; left >= 0;) {
+    broadcast.publish(batchOf(mixed));
+    if (server.dropped > dropped) left--;
+  }
+}
+
+const range = (from: number, to: number): number[] =>
+  Array.from({ length: to - from + 1 }, (_, index) => from + index);
+const odd = (seq: number): boolean => seq % 2 === 1;
+
+/** Lets a client read all that waits for it. */
+async function readOut(client: RawClient, request: number): Promise<void> {
+  client.socket.resume();
+  await client.request(ping(request));
+}
+
+describe('a client that does not read', () => {
+  test('is told in each subscription how many events it lost, exactly and in their place', async () => {
+    const serving = await serve();
+    const client = await RawClient.greet(serving.path);
+    await client.request(subscribe(1, {}));
+    await client.request(subscribe(2, { events: ['exec'] }));
+    client.socket.pause();
+    overflow(serving, 5);
+    await readOut(client, 3);
+    serving.broadcast.publish(batchOf(mixed));
+    await client.request(ping(4));
+
+    const last = serving.broadcast.seq;
+    const [all, some] = [account(client.told(1)), account(client.told(2))];
+    expectComplete(all, range(1, last), 0);
+    expectComplete(some, range(1, last).filter(odd), 0);
+    expect([all.at(-1), some.at(-1)]).toEqual([last, last - 1]);
+    const counts = [all, some].flatMap((told) => lossesOf(told, 'queue')).map(({ count }) => count);
+    expect(counts).toHaveLength(2);
+    expect(serving.server.dropped).toBe(counts.reduce((sum, count) => sum + count, 0));
+  });
+
+  test('is told each time that it falls behind', async () => {
+    const serving = await serve();
+    const client = await RawClient.greet(serving.path);
+    await client.request(subscribe(1, {}));
+    for (let round = 0; round < 3; round++) {
+      client.socket.pause();
+      overflow(serving, round);
+      await readOut(client, 10 + round);
+    }
+    const told = account(client.told(1));
+    expectComplete(told, range(1, serving.broadcast.seq), 0);
+    expect(lossesOf(told, 'queue')).toHaveLength(3);
+  });
+
+  test('is told of losses in the kernel apart, with their own count', async () => {
+    const serving = await serve();
+    const client = await RawClient.greet(serving.path);
+    await client.request(subscribe(1, {}));
+    client.socket.pause();
+    overflow(serving);
+    serving.broadcast.publish(batchOf([], 10));
+    serving.broadcast.publish(batchOf(mixed, 5));
+    await readOut(client, 2);
+
+    const { seq } = serving.broadcast;
+    const kernel = [...range(seq - 4096 - 14, seq - 4096 - 5), ...range(seq - 4, seq)];
+    const matching = range(1, seq).filter((number) => !kernel.includes(number));
+    const told = account(client.told(1));
+    expectComplete(told, matching, 15);
+    expect(lossesOf(told, 'kernel')).toEqual([
+      { where: 'kernel', count: 15, from: kernel[0], to: kernel.at(-1) },
+    ]);
+  });
+
+  test('delays nobody: one who reads beside it gets everything', async () => {
+    const serving = await serve();
+    const [slow, fast] = [await RawClient.greet(serving.path), await RawClient.greet(serving.path)];
+    for (const client of [slow, fast]) await client.request(subscribe(1, {}));
+    slow.socket.pause();
+    for (let round = 0; serving.server.dropped === 0; round++) {
+      for (let batch = 0; batch < 8; batch++) serving.broadcast.publish(batchOf(mixed));
+      await fast.request(ping(2 + round));
+    }
+    const { seq } = serving.broadcast;
+    expect(account(fast.told(1))).toEqual(range(1, seq));
+    await readOut(slow, 2);
+    expectComplete(account(slow.told(1)), range(1, seq), 0);
+  });
+
+  test('is told nothing of a subscription that it ended meanwhile, and a new one begins behind it', async () => {
+    const serving = await serve();
+    const client = await RawClient.greet(serving.path);
+    for (const request of [1, 2]) await client.request(subscribe(request, {}));
+    client.socket.pause();
+    overflow(serving, 1);
+    const dropped = serving.broadcast.seq;
+    client.send(unsubscribe(3, 1), unsubscribe(4, 2), subscribe(2, { events: ['exec'] }));
+    await until('both to have ended', () => serving.server.subscriptions === 1);
+    serving.broadcast.publish(batchOf(mixed));
+    await readOut(client, 5);
+
+    const ended = account(client.told(1));
+    expect(ended).toEqual(range(1, ended.length));
+    expect(ended.length).toBeLessThan(dropped);
+    const answers = client.received.findIndex(([type, request]) => type === 'result' && request === 3);
+    const behind = client.received.slice(answers).filter(([type]) => type !== 'result');
+    expect(behind.map(([type, subscription]) => [type, subscription])).toEqual([['lost', 2]]);
+    expect(behind.flatMap((lost) => account([lost]))).toEqual([
+      { where: 'queue', count: 2048, from: dropped + 1, to: dropped + 4095 },
+    ]);
+  });
+
+  test('has bounded memory for losses in the kernel too, and their count stays right', async () => {
+    const { path, host, broadcast } = await serve();
+    let socket: Socket | undefined;
+    const listener = createServer((accepted) => {
+      socket = accepted;
+      return new Session(accepted, host);
+    }).listen(`${path}2`);
+    onTestFinished(() => void listener.close());
+    const client = await RawClient.greet(`${path}2`);
+    await client.request(subscribe(1, { events: ['coredump'] }));
+    client.socket.pause();
+    const losses = 200_000;
+    for (let loss = 0; loss < losses; loss++) broadcast.publish(batchOf([], 1));
+    expect(socket?.writableLength).toBeLessThan(defaultOutboxLimit + 1024);
+    await readOut(client, 2);
+    expectComplete(account(client.told(1)), [], losses);
+  });
+});
+
+/** What may happen to an outbox: batches come, the client reads a little, or all there is. */
+const step = fc.oneof(
+  {
+    weight: 6,
+    arbitrary: fc.record({ events: fc.nat({ max: 3000 }), lost: fc.constantFrom(0, 0, 0, 1, 7) }),
+  },
+  { weight: 2, arbitrary: fc.constant('sip' as const) },
+  { weight: 1, arbitrary: fc.constant('drink up' as const) },
+);
+
+test('however a client reads, events told and events counted as lost are all that matched', async () => {
+  const path = join(temporaryDirectory(), 'outbox.sock');
+  const listener = createServer().listen(path);
+  onTestFinished(() => void listener.close());
+  let overflows = 0;
+
+  const property = fc.asyncProperty(fc.array(step, { minLength: 10, maxLength: 60 }), async (steps) => {
+    const accepted = once(listener, 'connection');
+    const client = await RawClient.connect(path);
+    client.socket.pause();
+    const [socket] = (await accepted) as [Socket];
+    const outbox = new Outbox(socket, 128 * 1024);
+    const broadcast = new Broadcast(() => undefined);
+    const subscriptions = [{}, { events: ['sid'] }, { events: ['exec'], threads: true }].map(
+      (request, index) => ({
+        id: index + 1,
+        filter: parseFilter(request),
+        matching: [] as number[],
+      }),
+    );
+    for (const { id, filter } of subscriptions) {
+      broadcast.subscribe(filter, {
+        deliver: (delivery) => outbox.deliver(id, delivery),
+        lose: (loss) => outbox.lose(id, loss),
+      });
+    }
+    let dropped = 0;
+    const publish = (events: KernelEvent[], lost: number): void => {
+      events.forEach((event, index) => {
+        for (const { filter, matching } of subscriptions) {
+          if (matches(filter, event)) matching.push(broadcast.seq + 1 + index);
+        }
+      });
+      broadcast.publish(batchOf(events, lost));
+      dropped += lost;
+    };
+    const drinkUp = async (): Promise<void> => {
+      client.socket.resume();
+      await until(
+        'all to be read',
+        () => !socket.writableNeedDrain && client.socket.bytesRead === socket.bytesWritten,
+      );
+      client.socket.pause();
+    };
+
+    for (const next of steps) {
+      if (next === 'drink up') await drinkUp();
+      else if (next === 'sip') {
+        const { bytesRead } = client.socket;
+        if (socket.writableLength === 0) continue;
+        client.socket.resume();
+        await client.until('something', () => client.socket.bytesRead > bytesRead);
+        client.socket.pause();
+      } else publish(mixed.slice(0, next.events), next.lost);
+    }
+    await drinkUp();
+    publish([eventOf('exec', 1), eventOf('sid', 1), eventOf('exec', 1, 2)], 0);
+    await drinkUp();
+
+    let lost = 0;
+    for (const { id, matching } of subscriptions) {
+      const told = account(client.told(id));
+      expectComplete(told, matching, dropped);
+      expect(told.at(-1)).toBe(matching.at(-1));
+      lost += lossesOf(told, 'queue').reduce((sum, { count }) => sum + count, 0);
+    }
+    expect(outbox.dropped).toBe(lost);
+    if (lost > 0) overflows++;
+    socket.destroy();
+    await client.closed;
+  });
+  await fc.assert(property, { numRuns: 40 });
+  expect(overflows).toBeGreaterThan(10);
+});
