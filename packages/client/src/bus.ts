@@ -15,6 +15,7 @@ import {
   ProcbusError,
   unpack,
   versions,
+  type ErrorCode,
   type HelperHello,
   type HelperMessage,
   type StreamPosition,
@@ -125,12 +126,7 @@ export class Bus {
           }
         } catch (error) {
           if (bus !== undefined) bus.#abandon(error);
-          else
-            fail(
-              error instanceof ProcbusError && error.code === 'bad-frame'
-                ? notAHelper('it talks another language')
-                : error,
-            );
+          else fail(isUnreadable(error) ? notAHelper('it speaks another language') : error);
         }
       });
       socket.write(packFrame(clientMessage.hello({ versions, software })));
@@ -258,7 +254,8 @@ export class Bus {
 function helloOf(message: HelperMessage): HelperHello {
   switch (message.type) {
     case 'hello':
-      chooseVersion(message.hello.versions, versions);
+      // Whatever it says it can speak, what it has chosen must be ours.
+      chooseVersion([message.hello.version, message.hello.version], versions);
       return message.hello;
     case 'error':
     case 'goodbye':
@@ -266,6 +263,12 @@ function helloOf(message: HelperMessage): HelperHello {
     default:
       throw notAHelper('its first message is no hello');
   }
+}
+
+/** Whether an error means that what came cannot be from a helper. */
+function isUnreadable(error: unknown): boolean {
+  const unreadable: readonly ErrorCode[] = ['bad-frame', 'frame-too-large', 'bad-message'];
+  return error instanceof ProcbusError && unreadable.includes(error.code);
 }
 
 function errorOf({ code, message, remedy }: WireError): ProcbusError {

@@ -1,6 +1,7 @@
 /*
  * Finding a helper at a Unix socket, and saying what to do where that fails.
  */
+import { once } from 'node:events';
 import { readFileSync, statSync, type Stats } from 'node:fs';
 import { connect as connectSocket, type Socket } from 'node:net';
 import { userInfo } from 'node:os';
@@ -24,7 +25,7 @@ export interface ConnectOptions {
 export async function connect(options: ConnectOptions = {}): Promise<Bus> {
   const path = options.socket ?? socketPath();
   options.signal?.throwIfAborted();
-  return Bus.open(await open(path), options.signal);
+  return Bus.open(await open(path, options.signal), options.signal);
 }
 
 /** Where the machine's helper is to be found. */
@@ -32,16 +33,16 @@ export function socketPath(env: NodeJS.ProcessEnv = process.env): string {
   return env['PROCBUS_SOCKET'] ?? defaultSocketPath;
 }
 
-async function open(path: string): Promise<Socket> {
-  return new Promise((resolve, reject) => {
-    const socket = connectSocket(path);
-    const onError = (error: NodeJS.ErrnoException): void => reject(explain(path, error));
-    socket.once('error', onError);
-    socket.once('connect', () => {
-      socket.off('error', onError);
-      resolve(socket);
-    });
-  });
+async function open(path: string, signal: AbortSignal | undefined): Promise<Socket> {
+  const socket = connectSocket(path);
+  try {
+    await once(socket, 'connect', { signal });
+    return socket;
+  } catch (error) {
+    socket.destroy();
+    signal?.throwIfAborted();
+    throw explain(path, error as NodeJS.ErrnoException);
+  }
 }
 
 function explain(path: string, cause: NodeJS.ErrnoException): ProcbusError {

@@ -45,8 +45,7 @@ export class Outbox {
   /** Queues events, or drops and counts them. */
   deliver(subscription: number, delivery: Delivery): void {
     const { seq, clockOffset, packed } = delivery;
-    this.#dropping ||= this.#socket.writableLength + packed.length > this.#limit;
-    if (this.#dropping) {
+    if (this.#isFull(packed.length)) {
       const { count, from, to, kernelTime } = delivery;
       this.dropped += count;
       this.#remember(subscription, { where: 'queue', count, from, to, clockOffset, kernelTime });
@@ -62,13 +61,19 @@ export class Outbox {
 
   /** Tells a subscription of a loss, now or when there is room again. */
   lose(subscription: number, loss: Loss): void {
-    if (this.#dropping) this.#remember(subscription, loss);
+    if (this.#isFull(0)) this.#remember(subscription, loss);
     else this.send(helperMessage.lost(subscription, loss));
   }
 
   /** Forgets what a subscription that ended was not told yet. */
   forget(subscription: number): void {
     this.#untold.delete(subscription);
+  }
+
+  /** Once full, it stays so until all of it has been read. */
+  #isFull(more: number): boolean {
+    this.#dropping ||= this.#socket.writableLength + more > this.#limit;
+    return this.#dropping;
   }
 
   #remember(subscription: number, loss: Loss): void {

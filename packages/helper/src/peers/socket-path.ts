@@ -6,7 +6,16 @@
  * The directory is locked (flock(2)) only while the path is looked at and bound. The socket is made
  * by hand because Node would unlink the path at close whoever owns it by then.
  */
-import { chmodSync, chownSync, closeSync, lstatSync, openSync, unlinkSync, type BigIntStats } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  closeSync,
+  constants,
+  lstatSync,
+  openSync,
+  unlinkSync,
+  type BigIntStats,
+} from 'node:fs';
 import { connect } from 'node:net';
 import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -78,7 +87,7 @@ function bindPrivately(fd: number, path: string): void {
 async function lockDirectory(directory: string): Promise<number> {
   let fd: number;
   try {
-    fd = openSync(directory, 'r');
+    fd = openSync(directory, constants.O_RDONLY | constants.O_DIRECTORY);
   } catch (cause) {
     throw cannotUse(`${directory}/`, cause);
   }
@@ -146,6 +155,7 @@ function cannotUse(path: string, cause: unknown): ProcbusError {
   const { code = 'error', message } = cause as NodeJS.ErrnoException;
   const remedies: Record<string, string> = {
     ENOENT: `Create the directory first: mkdir -p ${path}`,
+    ENOTDIR: 'Choose another path with --socket: a part of this one is no directory.',
     EACCES: 'Run procbusd as a user who may write there, or choose another path with --socket.',
     EPERM: 'Only root may give a socket to a group that it is not in itself.',
     EROFS: 'That file system is read-only; choose another path with --socket.',
