@@ -15,7 +15,6 @@ import {
   ProcbusError,
   unpack,
   versions,
-  type ErrorCode,
   type HelperHello,
   type HelperMessage,
   type StreamPosition,
@@ -106,27 +105,34 @@ export class Bus {
         signal?.removeEventListener('abort', onAbort);
         socket.off('close', onClose);
       };
+      /** What comes first is a hello, or a refusal in its place. */
+      const begin = (message: HelperMessage): void => {
+        if (message.type === 'unknown') return;
+        try {
+          const hello = helloOf(message);
+          settled();
+          bus = new Bus(socket, hello, afterClose);
+          resolve(bus);
+        } catch (refusal) {
+          fail(refusal);
+        }
+      };
       signal?.addEventListener('abort', onAbort);
+      if (signal?.aborted === true) onAbort();
       socket.on('close', onClose);
       // The close that follows is what counts.
       socket.on('error', () => undefined);
       socket.on('data', (chunk) => {
         try {
           for (const payload of decoder.push(chunk)) {
+            if (socket.destroyed) return;
             const message = parseHelperMessage(unpack(payload));
-            if (bus !== undefined) {
-              bus.#take(message);
-              continue;
-            }
-            if (message.type === 'unknown') continue;
-            const hello = helloOf(message);
-            settled();
-            bus = new Bus(socket, hello, afterClose);
-            resolve(bus);
+            if (bus === undefined) begin(message);
+            else bus.#take(message);
           }
         } catch (error) {
-          if (bus !== undefined) bus.#abandon(error);
-          else fail(isUnreadable(error) ? notAHelper('it speaks another language') : error);
+          if (bus === undefined) fail(notAHelper('it speaks another language', error));
+          else bus.#abandon(error);
         }
       });
       socket.write(packFrame(clientMessage.hello({ versions, software })));
@@ -154,6 +160,7 @@ export class Bus {
     };
     const watch = new Watch({ unsubscribe }, answer.then(parseStreamPosition), options);
     this.#watches.set(id, watch);
+    answer.catch(() => this.#watches.delete(id));
     return watch;
   }
 
@@ -265,12 +272,6 @@ function helloOf(message: HelperMessage): HelperHello {
   }
 }
 
-/** Whether an error means that what came cannot be from a helper. */
-function isUnreadable(error: unknown): boolean {
-  const unreadable: readonly ErrorCode[] = ['bad-frame', 'frame-too-large', 'bad-message'];
-  return error instanceof ProcbusError && unreadable.includes(error.code);
-}
-
 function errorOf({ code, message, remedy }: WireError): ProcbusError {
   const known = isErrorCode(code) ? code : 'internal';
   return new ProcbusError(
@@ -280,8 +281,9 @@ function errorOf({ code, message, remedy }: WireError): ProcbusError {
   );
 }
 
-function notAHelper(why: string): ProcbusError {
+function notAHelper(why: string, cause?: unknown): ProcbusError {
   return new ProcbusError('not-a-helper', `what listens there is no procbusd: ${why}`, {
     remedy: 'Look at what the socket belongs to: ss -xlp',
+    cause,
   });
 }

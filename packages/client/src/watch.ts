@@ -68,7 +68,7 @@ export class Watch implements AsyncIterableIterator<StreamEvent, undefined> {
   /** Use {@link Bus.watch}. */
   constructor(host: WatchHost, ready: Promise<StreamPosition>, options: WatchOptions) {
     this.#host = host;
-    this.#limit = options.bufferSize ?? defaultBufferSize;
+    this.#limit = bufferSize(options);
     this.#signal = options.signal;
     this.ready = ready;
     // A failure to subscribe reaches the reader too, so nobody has to wait for `ready`.
@@ -199,6 +199,11 @@ export class Watch implements AsyncIterableIterator<StreamEvent, undefined> {
     this.#waiting = undefined;
     this.next().then(waiting.resolve, waiting.reject);
   }
+}
+
+function bufferSize({ bufferSize: size = defaultBufferSize }: WatchOptions): number {
+  if (Number.isSafeInteger(size) && size > 0) return size;
+  throw new ProcbusError('usage', `bufferSize: ${size} is not a number of events`);
 }
 
 /** The loss of a whole delivery. */

@@ -229,9 +229,9 @@ export function groupId(name: string): number | undefined {
   return (koffi.decode(entry, group) as { gid: number }).gid;
 }
 
-/** A `struct sockaddr_un`; a name that begins with `@` is an abstract one, see unix(7). */
+/** A `struct sockaddr_un`; see unix(7) for paths, and for the names without a file that begin with NUL. */
 export function unixAddress(path: string): Uint8Array {
-  const name = Buffer.from(path.startsWith('@') ? `\0${path.slice(1)}` : `${path}\0`);
+  const name = Buffer.from(path.startsWith('\0') ? path : `${path}\0`);
   const address = Buffer.alloc(2 + name.length);
   new Uint16Array(address.buffer, address.byteOffset, 1)[0] = AF_UNIX;
   name.copy(address, 2);

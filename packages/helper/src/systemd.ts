@@ -50,7 +50,8 @@ function isListeningUnixStream(fd: number): boolean {
 
 /** Tells the service manager how things are, as in `READY=1`. Without one it does nothing. */
 export function notify(env: NodeJS.ProcessEnv, state: string): void {
-  const path = env['NOTIFY_SOCKET'];
+  // A leading @ stands for the NUL of an abstract name.
+  const path = env['NOTIFY_SOCKET']?.replace(/^@/, '\0');
   if (path === undefined) return;
   const fd = libc.socket(libc.AF_UNIX, libc.SOCK_DGRAM | libc.SOCK_CLOEXEC, 0);
   try {

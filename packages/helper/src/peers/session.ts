@@ -76,6 +76,7 @@ export class Session {
   }
 
   #receive(chunk: Buffer): void {
+    if (this.#leaving) return;
     try {
       for (const payload of this.#decoder.push(chunk)) {
         if (this.#leaving) return;
@@ -188,7 +189,10 @@ export class Session {
     if (this.#leaving) return;
     this.#leaving = true;
     this.#unsubscribeAll();
-    this.#socket.destroySoon();
+    // Closing our reading side at once would make the client lose what it has not read yet: its next
+    // write would fail, and Node gives up a socket at that.
+    this.#socket.end();
+    this.#socket.resume();
     const giveUp = setTimeout(() => this.#socket.destroy(), farewellTime);
     this.#socket.once('close', () => clearTimeout(giveUp));
   }

@@ -1,0 +1,174 @@
+/*
+ * The client's watches at the helper's server: everything between a batch and a `for await`.
+ */
+import { helperMessage, type StreamEvent } from '@procbus/protocol';
+import * as fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { connect } from '../packages/client/src/connect.ts';
+import { batchOf, eventOf, execs, serve } from '../packages/helper/test/support/serving.ts';
+import { until } from './support/condition.ts';
+import { answerAs, politely } from './support/impostor.ts';
+import { drain, take } from './support/reading.ts';
+
+const withCode = (code: string): object => ({ name: 'ProcbusError', code });
+
+const seqs = (events: readonly StreamEvent[]): number[] => events.map(({ seq }) => seq);
+
+describe('a watch', () => {
+  test('yields events with their types, times and losses', async () => {
+    const { path, broadcast } = await serve();
+    await using bus = await connect({ socket: path });
+    const watch = bus.watch({ threads: true });
+    expect(await watch.ready).toMatchObject({ seq: 0 });
+    const at = { kernelTime: 2364689192613n, cpu: 1, pid: 1234, tid: 1234 };
+    const clockOffset = 1763824642123456789n;
+    broadcast.publish({
+      events: [
+        { type: 'fork', ...at, tid: 1235, ppid: 1200, ptid: 1201 },
+        { type: 'comm', ...at, comm: '\u001b[2J' },
+        { type: 'exit', ...at, status: 139, ppid: 1200 },
+      ],
+      lost: 2,
+      kernelTime: at.kernelTime,
+      clockOffset,
+    });
+    const time = '2025-11-22T15:56:46.812649Z';
+    const stamp = { time, kernelTime: '2364689192613', cpu: 1, pid: 1234, tid: 1234 };
+    expect(await take(watch, 4)).toEqual([
+      { type: 'fork', seq: 1, ...stamp, tid: 1235, ppid: 1200, ptid: 1201 },
+      { type: 'comm', seq: 2, ...stamp, comm: '\u001b[2J' },
+      { type: 'exit', seq: 3, ...stamp, status: 139, signal: 'SIGSEGV', coreDumped: true, ppid: 1200 },
+      { type: 'lost', seq: 5, time, kernelTime: stamp.kernelTime, where: 'kernel', count: 2, from: 4, to: 5 },
+    ]);
+  });
+
+  test('that is left by break is unsubscribed at the helper, and the connection goes on', async () => {
+    const { path, broadcast, server } = await serve();
+    await using bus = await connect({ socket: path });
+    const watch = bus.watch({ events: ['exec'] });
+    await watch.ready;
+    broadcast.publish(batchOf(execs(3)));
+    for await (const event of watch) if (event.seq === 2) break;
+    await until('nothing to be of interest', () => broadcast.interest.processes.size === 0);
+    expect(await bus.ping()).toMatchObject({ seq: 3 });
+    expect(server.clients).toBe(1);
+  });
+
+  test('that is aborted throws the reason and is unsubscribed at the helper', async () => {
+    const { path, broadcast } = await serve();
+    await using bus = await connect({ socket: path });
+    const controller = new AbortController();
+    const watch = bus.watch({ signal: controller.signal });
+    await watch.ready;
+    const read: StreamEvent[] = [];
+    const reading = drain(watch, read);
+    broadcast.publish(batchOf(execs(2)));
+    await until('both events', () => read.length === 2);
+    const reason = new Error('enough');
+    controller.abort(reason);
+    await expect(reading).rejects.toBe(reason);
+    await until('nothing to be of interest', () => broadcast.interest.processes.size === 0);
+    await bus.ping();
+  });
+
+  test('does not disturb another one of the same connection', async () => {
+    const { path, broadcast, server } = await serve();
+    await using bus = await connect({ socket: path });
+    const [some, all] = [bus.watch({ events: ['sid'] }), bus.watch()];
+    await Promise.all([some.ready, all.ready]);
+    broadcast.publish(batchOf([eventOf('exec', 1), eventOf('sid', 2), eventOf('exec', 3, 4)]));
+    expect(seqs(await take(some, 1))).toEqual([2]);
+    await until('one to be unsubscribed', () => server.subscriptions === 1);
+    broadcast.publish(batchOf([eventOf('sid', 5)], 1));
+    expect(seqs(await take(all, 4))).toEqual([1, 2, 4, 5]);
+  });
+
+  test('too many are refused, and their readers hear of it', async () => {
+    const { path } = await serve();
+    await using bus = await connect({ socket: path });
+    const watches = Array.from({ length: 65 }, () => bus.watch());
+    const last = watches.pop();
+    await Promise.all(watches.map(async ({ ready }) => ready));
+    await expect(last?.next()).rejects.toMatchObject(withCode('too-many-subscriptions'));
+    await expect(last?.ready).rejects.toMatchObject(withCode('too-many-subscriptions'));
+  });
+
+  test('with a filter that is wrong is refused before anything is sent', async () => {
+    const { path, server } = await serve();
+    await using bus = await connect({ socket: path });
+    const wrong = { events: ['exce'] } as unknown as { events: ['exec'] };
+    expect(() => bus.watch(wrong)).toThrow(expect.objectContaining({ code: 'bad-filter' }));
+    expect(await bus.stats()).toMatchObject({ subscriptions: 0, clients: 1 });
+    expect(server.subscriptions).toBe(0);
+  });
+
+  test('skips types of events that it does not know', async () => {
+    const events = [
+      ['exec', 1, 1n, 0, 1, 1],
+      ['freeze', 2, 2n, 0, 1, 1, { how: 'deeply' }],
+      ['exec', 3, 3n, 0, 1, 1, 'more'],
+    ];
+    const told = [...helperMessage.eventsHead(1, 3, 0n), events];
+    const socket = await answerAs((type, request) =>
+      type === 'subscribe' ? [...politely(type, request), told] : politely(type, request),
+    );
+    await using bus = await connect({ socket });
+    expect(seqs(await take(bus.watch(), 2))).toEqual([1, 3]);
+  });
+});
+
+describe('a reader that is slow', () => {
+  test('may ask the helper something for each event, also when its buffer is full', async () => {
+    const { path, broadcast } = await serve();
+    await using bus = await connect({ socket: path });
+    const watch = bus.watch({ bufferSize: 10 });
+    await watch.ready;
+    for (let batch = 0; batch < 50; batch++) broadcast.publish(batchOf(execs(10)));
+    await until('the buffer to be full', () => watch.buffered === 10);
+    let last = 0;
+    for await (const event of watch) {
+      expect(await bus.ping()).toMatchObject({ seq: 500 });
+      last = event.type === 'lost' ? event.to : event.seq;
+      if (last === 500) break;
+    }
+    expect(last).toBe(500);
+  });
+
+  test('reads or is told as lost every event, whatever its buffer', async () => {
+    const { path, broadcast, server } = await serve();
+    await using bus = await connect({ socket: path });
+    let losses = 0;
+    const sizes = fc.array(fc.integer({ min: 1, max: 40 }), { minLength: 1, maxLength: 30 });
+    const property = fc.asyncProperty(
+      sizes,
+      fc.integer({ min: 1, max: 100 }),
+      async (batches, bufferSize) => {
+        const watch = bus.watch({ bufferSize });
+        const { seq } = await watch.ready;
+        // Batches come two to an event that is read.
+        const rest = batches.slice();
+        const publish = (): void => {
+          for (const count of rest.splice(0, 2)) broadcast.publish(batchOf(execs(count)));
+        };
+        publish();
+        let covered = seq;
+        for await (const event of watch) {
+          const { from, to, count } =
+            event.type === 'lost' ? event : { from: event.seq, to: event.seq, count: 1 };
+          expect([from, to]).toEqual([covered + 1, covered + count]);
+          if (event.type === 'lost') losses++;
+          covered = to;
+          publish();
+          await bus.ping();
+          expect(watch.buffered).toBeLessThanOrEqual(bufferSize);
+          if (rest.length === 0 && covered === broadcast.seq) break;
+        }
+        expect(covered).toBe(broadcast.seq);
+      },
+    );
+    await fc.assert(property, { numRuns: 50 });
+    expect(losses).toBeGreaterThan(0);
+    // It was the client's buffer that was too small, not the helper's.
+    expect(server.dropped).toBe(0);
+  });
+});

@@ -1,0 +1,184 @@
+/*
+ * How a connection ends, and what its readers are told of that.
+ */
+import { once } from 'node:events';
+import { connect as connectSocket, createServer, type Socket } from 'node:net';
+import { frameHeader, ProcbusError, type StreamEvent } from '@procbus/protocol';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { Bus } from '../packages/client/src/bus.ts';
+import { connect } from '../packages/client/src/connect.ts';
+import { Session } from '../packages/helper/src/peers/session.ts';
+import { batchOf, execs, serve, type Serving } from '../packages/helper/test/support/serving.ts';
+import { until } from './support/condition.ts';
+import { drain } from './support/reading.ts';
+
+const stopping = new ProcbusError('stopping', 'procbusd is stopping', { remedy: 'Wait.' });
+const withCode = (code: string): object => ({ name: 'ProcbusError', code });
+
+/** The helper's end of a connection. */
+interface Peer {
+  readonly socket: Socket;
+  readonly session: Session;
+}
+
+/** Serves at a second path, where the test can reach the helper's end of a connection. */
+async function serveInReach({ path, host }: Serving): Promise<{ path: string; peer: () => Peer }> {
+  let peer: Peer | undefined;
+  const listener = createServer((socket) => {
+    peer = { socket, session: new Session(socket, host) };
+  }).listen(`${path}2`);
+  await once(listener, 'listening');
+  onTestFinished(() => {
+    listener.close();
+    peer?.socket.destroy();
+  });
+  return {
+    path: `${path}2`,
+    peer: () => {
+      if (peer === undefined) throw new Error('nobody has connected');
+      return peer;
+    },
+  };
+}
+
+/** The error that something fails with. */
+async function failureOf(failing: Promise<unknown>): Promise<unknown> {
+  return failing.then(
+    () => undefined,
+    (error: unknown) => error,
+  );
+}
+
+describe('a helper that stops', () => {
+  test('is told to a reader after all that had arrived', async () => {
+    const { path, broadcast, server } = await serve();
+    const bus = await connect({ socket: path });
+    const watch = bus.watch();
+    await watch.ready;
+    for (let batch = 0; batch < 20; batch++) broadcast.publish(batchOf(execs(1000)));
+    await server.close(stopping);
+    await bus.closed;
+    const read: StreamEvent[] = [];
+    await expect(drain(watch, read)).rejects.toMatchObject({
+      code: 'stopping',
+      message: 'procbusd is stopping',
+      remedy: 'Wait.',
+    });
+    expect(read.map(({ seq }) => seq)).toEqual(Array.from({ length: 20_000 }, (_, index) => index + 1));
+    await bus.close();
+  });
+
+  test('is told to readers that wait and to requests', async () => {
+    const { path, server } = await serve();
+    const bus = await connect({ socket: path });
+    const waiting = [bus.watch(), bus.watch()].map(async (watch) => drain(watch));
+    await until('both to be subscribed', () => server.subscriptions === 2);
+    const outcomes = Promise.allSettled(waiting);
+    await server.close(stopping);
+    for (const outcome of await outcomes) {
+      expect(outcome).toMatchObject({ status: 'rejected', reason: withCode('stopping') });
+    }
+    await expect(bus.ping()).rejects.toMatchObject(withCode('stopping'));
+  });
+
+  // The specification: a write may fail while there is still something to be read; read to the end.
+  test('is told after all that had arrived although we were just about to ask it something', async () => {
+    const serving = await serve();
+    const { path, peer } = await serveInReach(serving);
+    const socket = connectSocket(path);
+    const bus = await Bus.open(socket);
+    const watch = bus.watch();
+    await watch.ready;
+    socket.pause(); // As if we were too busy to read.
+    serving.broadcast.publish(batchOf(execs(4096)));
+    peer().session.leave(stopping);
+    await until('all to be sent', () => peer().socket.writableFinished);
+    const asked = failureOf(bus.ping());
+    socket.resume();
+    const read: StreamEvent[] = [];
+    await expect(drain(watch, read)).rejects.toMatchObject(withCode('stopping'));
+    expect(read).toHaveLength(4096);
+    expect(await asked).toMatchObject(withCode('stopping'));
+  });
+});
+
+describe('a connection that breaks', () => {
+  test('is told to readers after all that had arrived, and to requests', async () => {
+    const serving = await serve();
+    const { path, peer } = await serveInReach(serving);
+    const bus = await connect({ socket: path });
+    const watch = bus.watch();
+    await watch.ready;
+    serving.broadcast.publish(batchOf(execs(100), 5));
+    await until('the events', () => watch.buffered === 100);
+    peer().socket.destroy();
+    const asked = failureOf(bus.ping());
+    const read: StreamEvent[] = [];
+    await expect(drain(watch, read)).rejects.toMatchObject(withCode('disconnected'));
+    expect(read).toHaveLength(101);
+    expect(await asked).toMatchObject(withCode('disconnected'));
+    await bus.closed;
+    await until('nothing to be of interest', () => serving.broadcast.interest.processes.size === 0);
+  });
+
+  test('in the middle of a frame is a connection that breaks', async () => {
+    const { path, peer } = await serveInReach(await serve());
+    const bus = await connect({ socket: path });
+    const failure = failureOf(drain(bus.watch()));
+    await bus.ping();
+    peer().socket.end(Buffer.concat([frameHeader(100), Buffer.alloc(50)]));
+    expect(await failure).toMatchObject(withCode('disconnected'));
+  });
+
+  test.each<[string, Buffer, string]>([
+    ['too long a frame', frameHeader(0x7fffffff), 'frame-too-large'],
+    ['an empty frame', frameHeader(0), 'bad-frame'],
+    ['garbage', Buffer.concat([frameHeader(2), Buffer.of(0xc1, 0xc1)]), 'bad-'],
+    ['a malformed message', Buffer.concat([frameHeader(1), Buffer.of(0x90)]), 'bad-message'],
+  ])('because the helper talks nonsense is told so: %s', async (_what, bytes, code) => {
+    const { path, peer } = await serveInReach(await serve());
+    const bus = await connect({ socket: path });
+    const failure = failureOf(drain(bus.watch()));
+    await bus.ping();
+    peer().socket.write(bytes);
+    expect(await failure).toMatchObject({ code: expect.stringContaining(code) as unknown });
+    await bus.closed;
+  });
+});
+
+describe('a bus that is closed', () => {
+  test('refuses requests and watches', async () => {
+    const { path } = await serve();
+    const bus = await connect({ socket: path });
+    await bus.close();
+    await bus.close();
+    await expect(bus.ping()).rejects.toMatchObject(withCode('disconnected'));
+    await expect(bus.stats()).rejects.toMatchObject(withCode('disconnected'));
+    const watch = bus.watch();
+    await expect(watch.next()).rejects.toMatchObject(withCode('disconnected'));
+    await expect(watch.ready).rejects.toMatchObject(withCode('disconnected'));
+    expect(await watch.next()).toEqual({ done: true, value: undefined });
+  });
+
+  test('ends its watches and its requests, and is forgotten by the helper', async () => {
+    const { path, broadcast, server } = await serve();
+    const bus = await connect({ socket: path });
+    const watch = bus.watch();
+    await watch.ready;
+    const failures = [failureOf(drain(watch)), failureOf(bus.ping())];
+    await bus.close();
+    for (const failure of failures) expect(await failure).toMatchObject(withCode('disconnected'));
+    await until('the server to forget the client', () => server.clients === 0);
+    expect(broadcast.interest.processes.size).toBe(0);
+  });
+
+  test('does not wait for a helper that has much to say', async () => {
+    const { path, broadcast, server } = await serve();
+    const bus = await connect({ socket: path });
+    await bus.watch().ready;
+    for (let batch = 0; batch < 25; batch++) broadcast.publish(batchOf(execs(4096)));
+    await bus.close();
+    await until('the server to forget the client', () => server.clients === 0);
+    expect(server.subscriptions).toBe(0);
+  });
+});

@@ -1,0 +1,66 @@
+/*
+ * A server at a socket that says what the test wants: no helper, or one of a later version.
+ */
+import { once } from 'node:events';
+import { createServer, type Socket } from 'node:net';
+import { join } from 'node:path';
+import {
+  FrameDecoder,
+  helperMessage,
+  maxClientPayload,
+  packFrame,
+  unpack,
+  type HelperHello,
+} from '@procbus/protocol';
+import { onTestFinished } from 'vitest';
+import { temporaryDirectory } from './procbus.ts';
+
+export const helperHello: HelperHello = {
+  version: 1,
+  versions: [1, 1],
+  software: 'impostor/1',
+  epoch: '00',
+  seq: 0,
+  bootId: '00',
+  clockOffset: 0n,
+  grant: { scope: 'all' },
+};
+
+/** Listens until the end of the test; returns the path. */
+export async function listenAs(onConnection: (socket: Socket) => void): Promise<string> {
+  const path = join(temporaryDirectory(), 'impostor.sock');
+  const sockets = new Set<Socket>();
+  const listener = createServer((socket) => {
+    sockets.add(socket);
+    socket.on('error', () => undefined);
+    onConnection(socket);
+  }).listen(path);
+  await once(listener, 'listening');
+  onTestFinished(() => {
+    listener.close();
+    for (const socket of sockets) socket.destroy();
+  });
+  return path;
+}
+
+/** Listens, and answers each message of a client with frames of its own. */
+export async function answerAs(
+  answer: (type: string, request: unknown) => readonly (readonly unknown[])[],
+): Promise<string> {
+  return listenAs((socket) => {
+    const decoder = new FrameDecoder(maxClientPayload);
+    socket.on('data', (chunk) => {
+      for (const payload of decoder.push(chunk)) {
+        const [type, request] = unpack(payload) as [string, unknown];
+        for (const message of answer(type, request)) socket.write(packFrame(message));
+      }
+    });
+  });
+}
+
+/** The answer to hello and to requests of a helper that hears nothing. */
+export function politely(type: string, request: unknown): unknown[][] {
+  if (type === 'hello') return [helperMessage.hello(helperHello)];
+  if (type === 'goodbye') return [];
+  return [helperMessage.result(request as number, { seq: 0, clockOffset: 0n })];
+}
