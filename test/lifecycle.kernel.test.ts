@@ -6,6 +6,7 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { connect } from '@procbus/client';
 import { expect, test } from 'vitest';
+import { actor } from './support/actor.ts';
 import { until } from './support/condition.ts';
 import { procbus, procbusd, startHelper, temporaryDirectory, Watcher } from './support/procbus.ts';
 import { Program, run } from './support/program.ts';
@@ -20,7 +21,7 @@ function listeners(): string[] {
   });
 }
 
-kernelSuite('life of a helper', [], () => {
+kernelSuite('life of a helper', [needsProgram('gcc')], () => {
   test('starting and stopping 100 times leaves no socket, no process and no listener', async () => {
     const directory = temporaryDirectory();
     const socket = join(directory, 'procbus.sock');
@@ -51,6 +52,16 @@ kernelSuite('life of a helper', [], () => {
     expect(watcher.stderr).toContain('procbusd is stopping');
     expect(existsSync(socket)).toBe(false);
     await bus.close();
+  });
+
+  test('what happened before a helper is stopped is told before it goes', async () => {
+    const { program, socket } = await startHelper();
+    const watcher = await Watcher.start(socket);
+    await run(actor(), ['fork-storm', '2000']);
+    const { pid } = await run('/bin/true', []);
+    expect(await program.stop()).toBe(0);
+    await watcher.ended;
+    expect(watcher.hasEnded(pid)).toBe(true);
   });
 
   test('a second helper at the same path is refused, and the first one serves on', async () => {

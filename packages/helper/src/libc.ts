@@ -156,14 +156,21 @@ export function receiveMany(fd: number, messages: bigint, count: number): number
   throw new SystemError('recvmmsg');
 }
 
-/** Something that can be closed. */
+/** A descriptor that is being watched, on the event loop. */
 export interface Watch {
+  pause(): void;
+  resume(): void;
   close(): void;
 }
 
 /** Calls back, on the event loop, whenever `fd` has something to read, until the watch is closed. */
 export function watchReadable(fd: number, onReadable: () => void): Watch {
-  return koffi.node.poll(fd, { readable: true }, onReadable);
+  const handle = koffi.node.poll(fd, { readable: true }, onReadable);
+  return {
+    pause: () => handle.stop(),
+    resume: () => handle.start({ readable: true }, onReadable),
+    close: () => handle.close(),
+  };
 }
 
 /** poll(2) without waiting: whether `fd` has something to read, or hung up. */

@@ -50,8 +50,8 @@ async function run(options: Options, stopped: Promise<string>): Promise<void> {
       await serveSocket(options, server, connector, stopped);
     }
   } finally {
-    await server.close(new ProcbusError('stopping', 'procbusd is stopping'));
     stream.close();
+    await server.close(new ProcbusError('stopping', 'procbusd is stopping'));
     connector.close();
   }
 }

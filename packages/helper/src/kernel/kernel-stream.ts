@@ -6,6 +6,7 @@ import type { KernelEvent } from '@procbus/protocol';
 import { clockOffset, monotonicTime, watchReadable, type Watch } from '../libc.ts';
 import type { Connector } from './connector.ts';
 import { HeldExits } from './held-exits.ts';
+import { Pace } from './pace.ts';
 
 /** What is handed on in one go. */
 export interface Batch {
@@ -30,7 +31,8 @@ export class KernelStream {
   readonly #watch: Watch;
   /** What the kernel has told and is not handed on yet. */
   #queue: KernelEvent[] = [];
-  #next: NodeJS.Immediate | undefined;
+  readonly #pace = new Pace(performance.now());
+  #timer: NodeJS.Timeout | undefined;
 
   /** Begins to watch. Batches are handed on from the event loop, never from within another call. */
   constructor(connector: Connector, onBatch: (batch: Batch) => void) {
@@ -38,33 +40,54 @@ export class KernelStream {
     this.#onBatch = onBatch;
     this.#exits = new HeldExits((exit) => {
       this.#queue.unshift(exit);
-      this.#read();
+      this.#next();
     });
-    this.#watch = watchReadable(connector.fd, () => this.#read());
+    this.#watch = watchReadable(connector.fd, () => this.#next());
   }
 
-  /** Stops watching. The connector stays open. */
+  /** Stops watching, and hands on what has been told so far. The connector stays open. */
   close(): void {
     this.#watch.close();
+    clearTimeout(this.#timer);
+    this.#handOn();
+    // Not for ever: in a storm there is always more.
+    for (let round = queueLimit / batchLimit; round > 0 && this.#queue.length > 0; round--) this.#handOn();
     this.#exits.close();
-    clearImmediate(this.#next);
   }
 
-  #read(): void {
+  /** Hands a batch on, now or as soon as its turn comes; until then nothing wakes us. */
+  #next(): void {
+    if (this.#timer !== undefined) return;
+    const wait = this.#pace.take(performance.now());
+    if (wait === 0) this.#turn();
+    else this.#pause(wait);
+  }
+
+  #turn(): void {
+    this.#handOn();
+    // Clients get their turn before the rest of a long queue.
+    if (this.#queue.length > 0) this.#pause(0);
+  }
+
+  /** In place of waking for each event, comes back after some ms. */
+  #pause(ms: number): void {
+    this.#watch.pause();
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined;
+      this.#watch.resume();
+      this.#turn();
+    }, ms);
+  }
+
+  #handOn(): void {
     this.#take();
     const count = Math.min(this.#queue.length, batchLimit);
     const events = this.#exits.settle(this.#queue, count, () => this.#take());
     this.#queue = this.#queue.slice(count);
     // What was dropped came behind all that is queued.
     const lost = this.#queue.length === 0 ? this.#connector.takeDropped() : 0;
-    if (this.#queue.length > 0) this.#next ??= setImmediate(() => this.#readOn());
     if (events.length === 0 && lost === 0) return;
     this.#onBatch({ events, lost, kernelTime: monotonicTime(), clockOffset: clockOffset() });
-  }
-
-  #readOn(): void {
-    this.#next = undefined;
-    this.#read();
   }
 
   /** Appends what is waiting in the kernel's queue. */
