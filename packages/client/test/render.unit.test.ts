@@ -71,6 +71,10 @@ describe('a line', () => {
     ['15:56:46.812649  comm      1234     named kworker/Ü:1', examples.comm],
     ['15:56:46.812649  coredump  1234     dumps core', examples.coredump],
     ['15:56:46.812649  lost      31 events lost: the kernel’s queue was full', lost],
+    [
+      '15:56:46.812649  lost      events lost, nobody knows how many: the kernel had stopped telling them',
+      { ...lost, count: 0 },
+    ],
     ['15:56:46.812649  lost      1 event lost: read too slowly', { ...lost, where: 'queue', count: 1 }],
   ])('says "%s"', (line, event) => {
     expect(plain(event)).toBe(line);

@@ -16,18 +16,21 @@ export function log(line: string): void {
 let untoldLoss = 0;
 let lossTimer: NodeJS.Timeout | undefined;
 
-/** Logs that the kernel dropped events: the first time at once, from then on in sums. */
-export function logLoss(count: number): void {
-  untoldLoss += count;
-  if (lossTimer !== undefined) return;
-  logUntoldLoss();
-  lossTimer = setTimeout(() => {
-    lossTimer = undefined;
-    if (untoldLoss > 0) logLoss(0);
-  }, lossInterval).unref();
+/** Logs what was lost in the kernel, if anything: the first time at once, from then on in sums. */
+export function logLoss(lost: number | 'unknown'): void {
+  if (lost === 'unknown') {
+    log('the kernel had stopped telling events, as if another program had switched them off');
+    return;
+  }
+  untoldLoss += lost;
+  if (untoldLoss > 0 && lossTimer === undefined) logUntoldLoss();
 }
 
 function logUntoldLoss(): void {
   log(`lost ${untoldLoss} events that did not fit the kernel's queue; a larger --receive-buffer would help`);
   untoldLoss = 0;
+  lossTimer = setTimeout(() => {
+    lossTimer = undefined;
+    if (untoldLoss > 0) logUntoldLoss();
+  }, lossInterval).unref();
 }

@@ -34,7 +34,7 @@ async function run(options: Options, stopped: Promise<string>): Promise<void> {
   const broadcast = new Broadcast((interest) => connector.setInterest(interest));
   const stream = new KernelStream(connector, (batch) => {
     broadcast.publish(batch);
-    if (batch.lost > 0) logLoss(batch.lost);
+    logLoss(batch.lost);
   });
   const server = new Server({
     broadcast,

@@ -201,3 +201,14 @@ function normal(wires: unknown[]): unknown {
     (wire as unknown[]).map((item) => (typeof item === 'string' ? item : BigInt(item as number))),
   );
 }
+
+test('a loss that nobody can count takes one number, and says so', () => {
+  const broadcast = new Broadcast(() => undefined);
+  const keeper = new Keeper({});
+  broadcast.subscribe(keeper.filter, keeper);
+  broadcast.publish({ ...batchOf([exec(1)]), lost: 'unknown' });
+  broadcast.publish(batchOf([exec(2)]));
+  expect(keeper.losses).toMatchObject([{ where: 'kernel', count: 0, from: 2, to: 2 }]);
+  expect(keeper.wires.map((wire) => (wire as unknown[])[1])).toEqual([1, 3]);
+  expect(broadcast.dropped).toBe(0);
+});

@@ -97,7 +97,8 @@ export interface LostEvent {
   readonly where: LostWhere;
   /**
    * How many events were lost. Exact for `queue`. For `kernel` it counts what the helper wanted of
-   * the kernel for all its subscribers, so it is the most that this one can have missed.
+   * the kernel for all its subscribers, so it is the most that this one can have missed; it is 0 where
+   * the kernel had stopped telling events, and nobody knows how many.
    */
   readonly count: number;
   /** The first and the last sequence number of the hole. */

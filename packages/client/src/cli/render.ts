@@ -38,7 +38,10 @@ export function renderLine(event: StreamEvent, style: LineStyle): string {
   const time = paint('dim', localTime(event.time));
   const type = paint(colours[event.type], event.type.padEnd(8));
   if (event.type === 'lost') {
-    const what = `${event.count} ${event.count === 1 ? 'event' : 'events'} lost: ${places[event.where]}`;
+    const what =
+      event.count === 0
+        ? 'events lost, nobody knows how many: the kernel had stopped telling them'
+        : `${event.count} ${event.count === 1 ? 'event' : 'events'} lost: ${places[event.where]}`;
     return `${time}  ${type}  ${paint('red', what)}`;
   }
   const id = style.threads && event.tid !== event.pid ? `${event.pid}/${event.tid}` : String(event.pid);

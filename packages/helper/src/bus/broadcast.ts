@@ -104,7 +104,8 @@ export class Broadcast {
     this.#seq += batch.events.length;
     for (const { type } of batch.events) this.received.set(type, (this.received.get(type) ?? 0) + 1);
     for (const group of this.#groups.values()) this.#deliver(group, batch, first);
-    if (batch.lost > 0) this.#lose(batch);
+    if (batch.lost === 'unknown') this.#lose(batch, 0);
+    else if (batch.lost > 0) this.#lose(batch, batch.lost);
   }
 
   #deliver(group: Group, batch: Batch, first: number): void {
@@ -123,11 +124,12 @@ export class Broadcast {
     }
   }
 
-  #lose({ lost, clockOffset, kernelTime }: Batch): void {
-    this.dropped += lost;
+  #lose({ clockOffset, kernelTime }: Batch, count: number): void {
+    this.dropped += count;
     const from = this.#seq + 1;
-    this.#seq += lost;
-    const loss: Loss = { where: 'kernel', count: lost, from, to: this.#seq, clockOffset, kernelTime };
+    // A loss that nobody can count takes a number all the same, to be told in its place.
+    this.#seq += Math.max(1, count);
+    const loss: Loss = { where: 'kernel', count, from, to: this.#seq, clockOffset, kernelTime };
     for (const group of this.#groups.values()) {
       for (const receiver of group.receivers) receiver.lose(loss);
     }

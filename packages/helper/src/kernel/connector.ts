@@ -21,9 +21,9 @@ const PROC_CN_MCAST_IGNORE = 2;
 /** Asked of the kernel unless told otherwise: 64 MiB, which it doubles; about 160,000 events. */
 export const defaultReceiveBuffer: number = 64 * 1024 * 1024;
 
-/** Drained of nothing but comm events of processes, to see our own. */
-const proofInterest: Interest = { processes: new Set(['comm']), threads: new Set() };
+/** Nobody wants anything; our own comm events come all the same. */
 const noInterest: Interest = { processes: new Set(), threads: new Set() };
+/** ns */
 const proofDeadline = 1_000_000_000n;
 
 /** An open, proven subscription to the kernel's process events. */
@@ -48,10 +48,9 @@ export class Connector {
     try {
       libc.setSocketOption(this.fd, SOL_NETLINK, NETLINK_NO_ENOBUFS, 1);
       this.receiveBuffer = setReceiveBuffer(this.fd, receiveBuffer);
-      this.setInterest(proofInterest);
-      this.#control(PROC_CN_MCAST_LISTEN);
-      this.#prove();
       this.setInterest(noInterest);
+      this.listen();
+      this.#prove();
     } catch (error) {
       this.#ring.free();
       libc.close(this.fd);
@@ -61,7 +60,7 @@ export class Connector {
 
   /** Loads the kernel filter for what is wanted now. Events queued before pass unchanged. */
   setInterest(interest: Interest): void {
-    libc.attachFilter(this.fd, assemble(socketFilter(interest)));
+    libc.attachFilter(this.fd, assemble(socketFilter(interest, process.pid)));
   }
 
   /**
@@ -93,20 +92,29 @@ export class Connector {
     }
   }
 
+  /**
+   * Makes an event of our own and looks for it: whether the kernel tells us anything at all.
+   *
+   * @param events - where what else was waiting is appended
+   */
+  hears(events: KernelEvent[]): boolean {
+    libc.setThreadName('procbusd');
+    this.drain(events);
+    const own = events.findLastIndex((event) => event.type === 'comm' && event.pid === process.pid);
+    if (own >= 0) events.splice(own, 1);
+    return own >= 0;
+  }
+
+  /** Subscribes. Doing so again brings events back that another program has switched off, before Linux 6.6. */
+  listen(): void {
+    this.#control(PROC_CN_MCAST_LISTEN);
+  }
+
   #prove(): void {
     const deadline = libc.monotonicTime() + proofDeadline;
-    do {
-      libc.setThreadName('procbusd');
-      const events: KernelEvent[] = [];
-      this.drain(events);
-      if (events.some((event) => event.type === 'comm' && event.pid === process.pid)) {
-        this.takeDropped();
-        return;
-      }
-      // Nothing at all came: no use in asking again. Something else came: ours may not have fitted.
-      if (events.length === 0) break;
-    } while (libc.monotonicTime() < deadline);
-    throw silence();
+    // In a storm and with a small queue ours may not have fitted.
+    while (!this.hears([])) if (libc.monotonicTime() > deadline) throw silence();
+    this.takeDropped();
   }
 
   #control(operation: number): void {

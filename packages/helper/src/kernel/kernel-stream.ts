@@ -11,8 +11,11 @@ import { Pace } from './pace.ts';
 /** What is handed on in one go. */
 export interface Batch {
   readonly events: readonly KernelEvent[];
-  /** How many events the kernel dropped since the last batch; they belong behind this one's. */
-  readonly lost: number;
+  /**
+   * How many events the kernel dropped since the last batch; they belong behind this one's. Unknown
+   * where it had stopped telling events.
+   */
+  readonly lost: number | 'unknown';
   /** When the batch was taken, in ns of CLOCK_MONOTONIC. */
   readonly kernelTime: bigint;
   /** ns to add to a kernel time for the time since 1970; taken anew, as suspend and settime change it. */
@@ -21,6 +24,8 @@ export interface Batch {
 
 /** Events in one batch at most, so that clients get their turn in a storm. */
 const batchLimit = 4096;
+/** After a silence of so many ms we make sure that we still hear. */
+const silenceLimit = 10_000;
 /** Events taken from the kernel ahead of the batch at most; the rest waits in the kernel's queue. */
 const queueLimit = 65_536;
 
@@ -33,9 +38,10 @@ export class KernelStream {
   #queue: KernelEvent[] = [];
   readonly #pace = new Pace(performance.now());
   #timer: NodeJS.Timeout | undefined;
+  readonly #silence: NodeJS.Timeout;
 
   /** Begins to watch. Batches are handed on from the event loop, never from within another call. */
-  constructor(connector: Connector, onBatch: (batch: Batch) => void) {
+  constructor(connector: Connector, onBatch: (batch: Batch) => void, silence: number = silenceLimit) {
     this.#connector = connector;
     this.#onBatch = onBatch;
     this.#exits = new HeldExits((exit) => {
@@ -43,12 +49,14 @@ export class KernelStream {
       this.#next();
     });
     this.#watch = watchReadable(connector.fd, () => this.#next());
+    this.#silence = setTimeout(() => this.#listenAgain(), silence).unref();
   }
 
   /** Stops watching, and hands on what has been told so far. The connector stays open. */
   close(): void {
     this.#watch.close();
     clearTimeout(this.#timer);
+    clearTimeout(this.#silence);
     this.#handOn();
     // Not for ever: in a storm there is always more.
     for (let round = queueLimit / batchLimit; round > 0 && this.#queue.length > 0; round--) this.#handOn();
@@ -86,8 +94,26 @@ export class KernelStream {
     this.#queue = this.#queue.slice(count);
     // What was dropped came behind all that is queued.
     const lost = this.#queue.length === 0 ? this.#connector.takeDropped() : 0;
-    if (events.length === 0 && lost === 0) return;
+    if (events.length > 0 || lost > 0) this.#tell(events, lost);
+    this.#silence.refresh();
+  }
+
+  #tell(events: readonly KernelEvent[], lost: Batch['lost']): void {
     this.#onBatch({ events, lost, kernelTime: monotonicTime(), clockOffset: clockOffset() });
+  }
+
+  /**
+   * Before Linux 6.6 any program can, by mistake, switch events off for all listeners. A machine may
+   * be quiet as well; an event of our own tells which it is.
+   */
+  #listenAgain(): void {
+    this.#silence.refresh();
+    const deaf = !this.#connector.hears(this.#queue);
+    if (deaf) {
+      this.#connector.listen();
+      if (this.#connector.hears(this.#queue)) this.#tell([], 'unknown');
+    }
+    if (this.#queue.length > 0) this.#next();
   }
 
   /** Appends what is waiting in the kernel's queue. */

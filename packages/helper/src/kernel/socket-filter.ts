@@ -52,8 +52,11 @@ const finish = 0x06; // BPF_RET | BPF_K
 const accept = 0xffffffff;
 const drop = 0;
 
-/** The program that lets through what is of interest, and nothing else. */
-export function socketFilter(interest: Interest): Instruction[] {
+/**
+ * The program that lets through what is of interest, and nothing else but the comm events of one
+ * process: the helper's own, by which it knows that it hears.
+ */
+export function socketFilter(interest: Interest, self: number): Instruction[] {
   const always: number[] = [];
   const ofProcesses: number[] = [];
   for (const type of eventTypes) {
@@ -63,13 +66,19 @@ export function socketFilter(interest: Interest): Instruction[] {
     (all ? always : ofProcesses).push(what[type]);
   }
 
-  // Blocks: a dispatch on the type, then one check each for fork and for the other types.
+  // Blocks: a dispatch on the type, then one check each for fork, for the other types, and for self.
   const isLeader = compareWords(offsets.pid, offsets.tgid);
   const isLeaderChild = compareWords(offsets.childPid, offsets.childTgid);
-  const dispatch = 1 + always.length + ofProcesses.length + 1;
-  const leaderAt = dispatch;
+  const isSelf = [
+    statement(loadWord, offsets.tgid),
+    jump(jumpIfEqual, hostWord(self), 1, 0),
+    statement(finish, drop),
+  ];
+  const ofSelf = interest.processes.has('comm') ? [] : [what.comm];
+  const leaderAt = 1 + always.length + ofProcesses.length + ofSelf.length + 1;
   const leaderChildAt = leaderAt + isLeader.length;
-  const acceptAt = leaderChildAt + isLeaderChild.length;
+  const selfAt = leaderChildAt + isLeaderChild.length;
+  const acceptAt = selfAt + isSelf.length;
 
   const program: Instruction[] = [statement(loadWord, offsets.what)];
   const jumpTo = (target: number, type: number): void => {
@@ -77,7 +86,8 @@ export function socketFilter(interest: Interest): Instruction[] {
   };
   for (const type of always) jumpTo(acceptAt, type);
   for (const type of ofProcesses) jumpTo(type === what.fork ? leaderChildAt : leaderAt, type);
-  program.push(statement(finish, drop), ...isLeader, ...isLeaderChild, statement(finish, accept));
+  for (const type of ofSelf) jumpTo(selfAt, type);
+  program.push(statement(finish, drop), ...isLeader, ...isLeaderChild, ...isSelf, statement(finish, accept));
   return program;
 }
 
