@@ -7,7 +7,7 @@ import { actor } from './support/actor.ts';
 import { until } from './support/condition.ts';
 import { between, key, Listener } from './support/listener.ts';
 import { startHelper, Watcher } from './support/procbus.ts';
-import { run } from './support/program.ts';
+import { run, type Program } from './support/program.ts';
 import { kernelSuite, needsProgram } from './support/requirements.ts';
 
 kernelSuite('completeness', [needsProgram('gcc'), needsProgram('python3')], () => {
@@ -37,11 +37,9 @@ kernelSuite('completeness', [needsProgram('gcc'), needsProgram('python3')], () =
     const [listener, helper] = await Promise.all([Listener.start(), startHelper('--receive-buffer', '4096')]);
     const watchers = await Promise.all([Watcher.start(helper.socket), Watcher.start(helper.socket)]);
 
-    const first = await run('/bin/true', []);
-    for (const watcher of watchers) await until('the first marker', () => watcher.hasEnded(first.pid));
+    const first = await calmMarker(watchers);
     await Promise.all([run(actor(), ['fork-storm', '5000']), run(actor(), ['fork-storm', '5000'])]);
-    const last = await run('/bin/true', []);
-    for (const watcher of watchers) await until('the last marker', () => watcher.hasEnded(last.pid));
+    const last = await calmMarker(watchers);
 
     const heard = await listener.stop();
     expect(heard.dropped).toBe(0);
@@ -73,6 +71,18 @@ kernelSuite('completeness', [needsProgram('gcc'), needsProgram('python3')], () =
     expect(helper.program.stderr).toMatch(/lost \d+ events/);
   });
 });
+
+/** A process whose whole life has been told to all: the first one may still fall into the storm. */
+async function calmMarker(watchers: readonly Watcher[]): Promise<Program> {
+  return until('a process that is told whole', async () => {
+    const marker = await run('/bin/true', []);
+    const later = await run('/bin/true', []);
+    const isTold = (pid: number): boolean => watchers.every((watcher) => watcher.hasEnded(pid));
+    await until('a later exit', () => isTold(later.pid), 2_000).catch(() => undefined);
+    const whole = watchers.every((watcher) => watcher.of(marker.pid).length === 3);
+    return whole && isTold(marker.pid) ? marker : undefined;
+  });
+}
 
 function ofProcesses(events: readonly StreamEvent[]): Exclude<StreamEvent, { type: 'lost' }>[] {
   return events.filter((event) => event.type !== 'lost');

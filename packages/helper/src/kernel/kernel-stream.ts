@@ -25,7 +25,7 @@ export interface Batch {
 /** Events in one batch at most, so that clients get their turn in a storm. */
 const batchLimit = 4096;
 /** After a silence of so many ms we make sure that we still hear. */
-const silenceLimit = 10_000;
+const silenceLimit = 60_000;
 /** Events taken from the kernel ahead of the batch at most; the rest waits in the kernel's queue. */
 const queueLimit = 65_536;
 
