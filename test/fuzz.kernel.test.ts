@@ -1,5 +1,5 @@
 /*
- * 100,000 random and mutated frames at the socket of a real helper.
+ * Random and mutated frames at the socket of a real helper: 100,000 to warm it up, and as many again.
  */
 import { readFileSync } from 'node:fs';
 import { connect as connectSocket } from 'node:net';
@@ -21,8 +21,8 @@ import { startHelper, Watcher } from './support/procbus.ts';
 import { run } from './support/program.ts';
 import { kernelSuite, needsProgram } from './support/requirements.ts';
 
-const frames = 100_000;
-const warmUp = 40_000;
+const frames = 200_000;
+const warmUp = 100_000;
 const seed = 20_251_122;
 /** Frames that are sent to one connection; it ends earlier at the first that cannot be read. */
 const framesPerConnection = 20;
