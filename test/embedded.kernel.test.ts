@@ -1,7 +1,8 @@
 /*
  * A private helper: for root, for anybody where the kernel allows it, and with the reason where not.
  */
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { chmodSync, existsSync, readdirSync, readFileSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { connect, ProcbusError, startEmbedded } from '@procbus/client';
 import { expect, test } from 'vitest';
 import { until } from './support/condition.ts';
@@ -113,6 +114,21 @@ kernelSuite(
       ];
       const allowed = new Program(member, [...rest, procbus, 'watch', '--socket', socket]);
       await allowed.says('watching');
+    });
+
+    test('a socket behind a directory that is closed to us, and a user without a name, get a clear answer', async () => {
+      const { socket } = await startHelper();
+      chmodSync(dirname(socket), 0o700);
+      const [program = '', ...args] = [
+        'setpriv',
+        '--reuid=64321',
+        '--regid=64321',
+        '--clear-groups',
+        process.execPath,
+      ];
+      const refused = await run(program, [...args, procbus, 'watch', '--socket', socket]);
+      expect(await refused.ended).toBe(77);
+      expect(refused.stderr).toContain('you (uid 64321) may not connect');
     });
 
     test('connecting where there is nothing, or nobody any more, says how to start a helper', async () => {

@@ -46,7 +46,7 @@ async function open(path: string, signal: AbortSignal | undefined): Promise<Sock
 }
 
 function explain(path: string, cause: NodeJS.ErrnoException): ProcbusError {
-  const stats = statSync(path, { throwIfNoEntry: false });
+  const stats = statOf(path);
   switch (cause.code) {
     case 'ENOENT':
       return new ProcbusError('no-helper', `there is no socket at ${path}`, {
@@ -76,6 +76,24 @@ function explain(path: string, cause: NodeJS.ErrnoException): ProcbusError {
   }
 }
 
+/** What lies at a path, as far as we may look: a directory on the way can be closed to us. */
+function statOf(path: string): Stats | undefined {
+  try {
+    return statSync(path);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Our name; not every uid has one. */
+function userName(): string {
+  try {
+    return userInfo().username;
+  } catch {
+    return `uid ${process.getuid?.()}`;
+  }
+}
+
 function howToStart(path: string): string {
   return path === defaultSocketPath
     ? 'Start it with: systemctl start procbus.socket'
@@ -83,7 +101,7 @@ function howToStart(path: string): string {
 }
 
 function notPermitted(path: string, stats: Stats | undefined, cause: Error): ProcbusError {
-  const user = userInfo().username;
+  const user = userName();
   const gid = stats?.gid;
   const group = gid === undefined ? undefined : findGroup(gid);
   const groupMayWrite = stats !== undefined && (stats.mode & 0o020) !== 0;
