@@ -9,6 +9,18 @@ import { procbus, startHelper, temporaryDirectory, Watcher } from './support/pro
 import { inRepository, Program, run } from './support/program.ts';
 import { kernelSuite, needsMsgpack, needsProgram, pythonWithMsgpack } from './support/requirements.ts';
 
+/** A `procbus watch` whose output a shell sends elsewhere, given events until it ends. */
+async function watchUntilItEnds(socket: string, redirection: string): Promise<Program> {
+  const command = [process.execPath, procbus, 'watch', '--socket', socket];
+  const program = new Program('/bin/sh', ['-c', `"$0" "$@" ${redirection}`, ...command]);
+  await program.says('watching');
+  await until('its end', async () => {
+    await run('/bin/true', []);
+    return program.child.exitCode !== null;
+  });
+  return program;
+}
+
 kernelSuite('procbus watch', [], () => {
   test('ends with 0 after --count events, and prints no more', async () => {
     const { socket } = await startHelper();
@@ -38,20 +50,7 @@ kernelSuite('procbus watch', [], () => {
 
   test('ends quietly when the reader of its output goes', async () => {
     const { socket } = await startHelper();
-    const pipeline = new Program('/bin/sh', [
-      '-c',
-      `"$0" "$@" | head -1`,
-      process.execPath,
-      procbus,
-      'watch',
-      '--socket',
-      socket,
-    ]);
-    await pipeline.says('watching');
-    await until('its end', async () => {
-      await run('/bin/true', []);
-      return pipeline.child.exitCode !== null;
-    });
+    const pipeline = await watchUntilItEnds(socket, '| head -1');
     expect(pipeline.lines).toHaveLength(1);
     expect(pipeline.stderr.trim().split('\n')).toHaveLength(1);
   });
@@ -96,20 +95,7 @@ kernelSuite('procbus watch', [], () => {
 
   test('a full disk is reported, and ends it with 74', async () => {
     const { socket } = await startHelper();
-    const watch = new Program('/bin/sh', [
-      '-c',
-      `"$0" "$@" > /dev/full`,
-      process.execPath,
-      procbus,
-      'watch',
-      '--socket',
-      socket,
-    ]);
-    await watch.says('watching');
-    await until('its end', async () => {
-      await run('/bin/true', []);
-      return watch.child.exitCode !== null;
-    });
+    const watch = await watchUntilItEnds(socket, '> /dev/full');
     expect(watch.child.exitCode).toBe(74);
     expect(watch.stderr).toContain('ENOSPC');
   });

@@ -2,7 +2,7 @@
  * procbus watch: events as they happen, one line each.
  */
 import ms from 'ms';
-import { eventTypes, ProcbusError, type EventType } from '@procbus/protocol';
+import { eventTypes, parseFilter, ProcbusError, type EventType } from '@procbus/protocol';
 import type { CommandModule } from 'yargs';
 import { LineWriter } from './line-writer.ts';
 import { openBus } from './open-bus.ts';
@@ -94,8 +94,9 @@ async function watch(args: WatchArguments): Promise<number> {
 }
 
 function parseEvents(list: string): EventType[] {
-  // The helper's own check names a wrong one; here an empty item is all that can be wrong.
-  return list.split(',').map((item) => item.trim()) as EventType[];
+  const events = list.split(',').map((item) => item.trim()) as EventType[];
+  parseFilter({ events }); // It names a wrong one, before a helper is looked for or started.
+  return events;
 }
 
 function parseCount(text: string): number {

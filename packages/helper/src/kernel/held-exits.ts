@@ -51,8 +51,11 @@ export class HeldExits {
       if (pidfd !== undefined) holding++;
       pidfds.set(event, pidfd);
     }
-    if (pidfds.size > 0) lookAhead();
-    const followed = pidfds.size > 0 ? exitsFollowedByExec(queue) : undefined;
+    let followed: ReadonlySet<KernelEvent> = new Set();
+    if (pidfds.size > 0) {
+      lookAhead();
+      followed = exitsFollowedByExec(queue);
+    }
 
     const told: KernelEvent[] = [];
     for (const event of taken) {
@@ -61,7 +64,7 @@ export class HeldExits {
         this.#forget(event.pid);
         const pidfd = pidfds.get(event);
         if (pidfd !== undefined) this.#hold(event, pidfd);
-        else if (followed?.has(event) === false) told.push(event);
+        else if (!followed.has(event)) told.push(event);
         continue;
       }
       if (event.type === 'exec') this.#forget(event.pid);

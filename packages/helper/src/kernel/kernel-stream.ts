@@ -108,8 +108,7 @@ export class KernelStream {
    */
   #listenAgain(): void {
     this.#silence.refresh();
-    const deaf = !this.#connector.hears(this.#queue);
-    if (deaf) {
+    if (!this.#connector.hears(this.#queue)) {
       this.#connector.listen();
       if (this.#connector.hears(this.#queue)) this.#tell([], 'unknown');
     }
