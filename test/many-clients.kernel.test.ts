@@ -41,25 +41,32 @@ kernelSuite('many clients', [needsProgram('gcc'), needsProgram('python3')], () =
     const { socket } = await startHelper();
     const [prompt, stopped] = await Promise.all([Watcher.start(socket), Watcher.start(socket)]);
     stopped.child.kill('SIGSTOP');
-    // More than the helper keeps for one client, 4 MiB.
+    // More than the helper keeps for one client, 4 MiB; and more than there are pids, so names mark the ends.
     await run(actor(), ['fork-storm', '70000']);
-    const last = await run('/bin/true', []);
-    await until('the last exit', () => prompt.hasEnded(last.pid), 60_000);
+    await run(actor(), ['name', 'storm over']);
+    await until('the end of the storm', () => named(prompt, 'storm over'), 60_000);
     stopped.child.kill('SIGCONT');
     const lost = await until('the loss', () => stopped.events.find((event) => event.type === 'lost'), 60_000);
-    const later = await run('/bin/true', []);
-    await until('a later exit', () => stopped.hasEnded(later.pid) && prompt.hasEnded(later.pid));
+    await run(actor(), ['name', 'later']);
+    await until('a later event', () => named(stopped, 'later') && named(prompt, 'later'));
 
     expect(prompt.events.filter(({ type }) => type === 'lost')).toEqual([]);
     const missed = prompt.events.filter(({ seq }) => seq >= lost.from && seq <= lost.to);
     expect(missed.length).toBe(lost.count);
     expect(lost).toMatchObject({ where: 'queue', seq: lost.to });
-    // All the rest it was told as the other was.
-    const start = (stopped.events[0] as StreamEvent).seq;
-    const rest = prompt.events.filter(({ seq }) => seq >= start && (seq < lost.from || seq > lost.to));
-    expect(stopped.events.filter(({ type }) => type !== 'lost')).toEqual(rest);
+    // All the rest it was told as the other was, from where both had begun to where both are known to have come.
+    const start = Math.max(...[prompt, stopped].map(({ events }) => (events[0] as StreamEvent).seq));
+    const end = (named(prompt, 'later') as StreamEvent).seq;
+    const told = ({ seq }: StreamEvent): boolean => seq >= start && seq <= end;
+    const rest = prompt.events.filter((event) => told(event) && (event.seq < lost.from || event.seq > lost.to));
+    expect(stopped.events.filter((event) => told(event) && event.type !== 'lost')).toEqual(rest);
   });
 });
+
+/** The event of a process that took this name. */
+function named({ events }: Watcher, name: string): StreamEvent | undefined {
+  return events.findLast((event) => event.type === 'comm' && event.comm === name);
+}
 
 /** All events up to a process that names itself "the end". */
 async function collect(watch: Watch): Promise<(StreamEvent & { pid?: number })[]> {
