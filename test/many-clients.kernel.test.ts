@@ -58,7 +58,9 @@ kernelSuite('many clients', [needsProgram('gcc'), needsProgram('python3')], () =
     const start = Math.max(...[prompt, stopped].map(({ events }) => (events[0] as StreamEvent).seq));
     const end = (named(prompt, 'later') as StreamEvent).seq;
     const told = ({ seq }: StreamEvent): boolean => seq >= start && seq <= end;
-    const rest = prompt.events.filter((event) => told(event) && (event.seq < lost.from || event.seq > lost.to));
+    const rest = prompt.events.filter(
+      (event) => told(event) && (event.seq < lost.from || event.seq > lost.to),
+    );
     expect(stopped.events.filter((event) => told(event) && event.type !== 'lost')).toEqual(rest);
   });
 });
