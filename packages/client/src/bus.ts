@@ -145,11 +145,11 @@ export class Bus {
    * @throws ProcbusError `bad-filter`, naming what is wrong
    */
   watch(options: WatchOptions = {}): Watch {
-    const { events, threads } = options;
-    const filter = {
-      ...(events === undefined ? {} : { events }),
-      ...(threads === undefined ? {} : { threads }),
-    };
+    const { events, threads, include } = options;
+    // msgpack has no undefined.
+    const filter = Object.fromEntries(
+      Object.entries({ events, threads, include }).filter(([, value]) => value !== undefined),
+    );
     parseFilter(filter);
     const { id, answer } = this.#request((request) => clientMessage.subscribe(request, filter));
     const unsubscribe = (): void => {

@@ -12,6 +12,7 @@ import {
   ProcbusError,
   stampFromWire,
   type EventType,
+  type Include,
   type Loss,
   type StreamEvent,
   type StreamPosition,
@@ -23,6 +24,8 @@ export interface WatchOptions {
   readonly events?: readonly EventType[] | undefined;
   /** Whether to tell of single threads too; by default only whole processes are told of. */
   readonly threads?: boolean | undefined;
+  /** What to tell of the process beside its name: `process.args` and so on. By default nothing more. */
+  readonly include?: readonly Include[] | undefined;
   /** Ends the watch: the iteration throws the signal's reason. */
   readonly signal?: AbortSignal | undefined;
   /** Events that may wait to be read; what does not fit is told as `lost`. By default 65,536. */

@@ -27,9 +27,13 @@ const c = {
   clockGettime: libc.func('int clock_gettime(int clock, void *time)'),
   syscall: libc.func('long syscall(long number, long a, long b)'),
   getgrnam: libc.func('void *getgrnam(const char *name)'),
+  getpwuid: libc.func('void *getpwuid(uint32_t uid)'),
 };
 
 const group = koffi.struct({ name: 'char *', password: 'char *', gid: 'uint32_t', members: 'void *' });
+
+/** The beginning of a `struct passwd`. */
+const passwd = koffi.struct({ name: 'char *' });
 
 /** A system call's failure, in the form of Node's own: `code` is the name of the errno. */
 export class SystemError extends Error {
@@ -229,11 +233,23 @@ export function clockOffset(): bigint {
   return clock(0) - clock(1);
 }
 
+/** What to add to a monotonic time, in ns, for the time since boot: it also runs while suspended. */
+export function bootOffset(): bigint {
+  return clock(7) - clock(1);
+}
+
 /** getgrnam(3): the id of a group, or undefined where there is none of that name. */
 export function groupId(name: string): number | undefined {
   const entry: unknown = c.getgrnam(name);
   if (entry === null || entry === 0n) return undefined;
   return (koffi.decode(entry, group) as { gid: number }).gid;
+}
+
+/** getpwuid(3): the name of a user, or undefined where there is none of that id. */
+export function userNameOf(uid: number): string | undefined {
+  const entry: unknown = c.getpwuid(uid);
+  if (entry === null || entry === 0n) return undefined;
+  return (koffi.decode(entry, passwd) as { name: string }).name;
 }
 
 /** A `struct sockaddr_un`; see unix(7) for paths, and for the names without a file that begin with NUL. */

@@ -1,7 +1,7 @@
 /*
  * procbusd: the data path, wired.
  *
- *   Connector → KernelStream → Broadcast → Server (Session, Outbox) → the clients
+ *   Connector → KernelStream → ProcessTable → Broadcast → Server (Session, Outbox) → the clients
  */
 import { readFileSync, writeSync } from 'node:fs';
 import { defaultSocketPath, exitStatusOf, helperMessage, packFrame, ProcbusError } from '@procbus/protocol';
@@ -10,6 +10,7 @@ import { Connector } from './kernel/connector.ts';
 import { KernelStream } from './kernel/kernel-stream.ts';
 import { log, logLoss } from './log.ts';
 import { parseOptions, version, type Options } from './options.ts';
+import { ProcessTable } from './processes/process-table.ts';
 import { Server } from './peers/server.ts';
 import { claimSocket } from './peers/socket-path.ts';
 import { helperStats } from './stats.ts';

@@ -6,7 +6,8 @@
  */
 import { wireInteger } from './codec.ts';
 import { ProcbusError } from './errors.ts';
-import { decodeWaitStatus, type WaitStatus } from './wait-status.ts';
+import { circumstancesFromWire, type Circumstances, type ProcessInfo } from './process.ts';
+import { decodeWaitStatus, type UnknownStatus, type WaitStatus } from './wait-status.ts';
 
 /** What every event of a process carries. */
 export interface EventStamp {
@@ -20,6 +21,13 @@ export interface EventStamp {
   readonly cpu: number;
   readonly pid: number;
   readonly tid: number;
+  /** The process, at the moment of the event; with an exit, what it was. */
+  readonly process: ProcessInfo;
+  /**
+   * Set where the kernel's own event was lost, and the helper found in /proc what had happened: a fork,
+   * an exec or an exit. Then the time is that of the finding, and the CPU is -1.
+   */
+  readonly synthetic?: true;
 }
 
 /** A process (`tid === pid`) or a thread was created; `pid` and `tid` are the new one's. */
@@ -28,6 +36,8 @@ export interface ForkEvent extends EventStamp {
   /** The parent. For a thread the kernel names the parent of its process, not its creator. */
   readonly ppid: number;
   readonly ptid: number;
+  /** The parent, where it is known. */
+  readonly parent?: ProcessInfo;
 }
 
 /** A process called execve(2) with success. */
@@ -37,12 +47,14 @@ export interface ExecEvent extends EventStamp {
 
 /** A process (`tid === pid`) or a thread ended. */
 export type ExitEvent = EventStamp &
-  WaitStatus & {
+  (WaitStatus | UnknownStatus) & {
     readonly type: 'exit';
-    /** The raw wait status, see wait(2). */
-    readonly status: number;
+    /** The raw wait status, see wait(2); left out of synthetic exits, as nobody saw it. */
+    readonly status?: number;
     /** The parent; 0 for threads and for children that are reaped without a wait. */
     readonly ppid: number;
+    /** How long the process lived, in seconds; not told of threads. */
+    readonly runtime?: number;
   };
 
 /** The real or effective user changed; ids are those of the initial user namespace. */
@@ -138,13 +150,16 @@ export const eventTypes = [
 export type EventType = (typeof eventTypes)[number];
 
 type Untold<E> = E extends EventStamp
-  ? Omit<E, 'seq' | 'time' | 'kernelTime' | keyof WaitStatus> & { readonly kernelTime: bigint }
+  ? Omit<E, 'seq' | 'time' | 'kernelTime' | keyof WaitStatus | keyof Circumstances> & {
+      readonly kernelTime: bigint;
+      readonly synthetic?: true;
+    }
   : never;
 
 /** An event as the kernel told it: not yet numbered, its time still a number. */
 export type KernelEvent = Untold<ProcessEvent>;
 
-/** An event as it travels: `[type, seq, kernelTime, cpu, pid, tid, …]`, see `docs/protocol.md`. */
+/** An event as it travels: `[type, seq, kernelTime, cpu, pid, tid, circumstances, …]`, see `docs/protocol.md`. */
 export type WireEvent = readonly [
   type: EventType,
   seq: number | bigint,
@@ -152,31 +167,33 @@ export type WireEvent = readonly [
   cpu: number,
   pid: number,
   tid: number,
-  ...(number | string)[],
+  circumstances: Circumstances,
+  ...(number | string | null)[],
 ];
 
 /** Lays out one event for the wire. */
-export function eventToWire(number: number, event: KernelEvent): WireEvent {
-  const { type, kernelTime, cpu, pid, tid } = event;
+export function eventToWire(number: number, event: KernelEvent, circumstances: Circumstances): WireEvent {
+  const { kernelTime, cpu, pid, tid } = event;
   const seq = wireInteger(number);
-  switch (type) {
+  const stamp = [event.type, seq, kernelTime, cpu, pid, tid, circumstances] as const;
+  switch (event.type) {
     case 'fork':
-      return [type, seq, kernelTime, cpu, pid, tid, event.ppid, event.ptid];
+      return [...stamp, event.ppid, event.ptid];
     case 'exec':
     case 'sid':
-      return [type, seq, kernelTime, cpu, pid, tid];
+      return stamp;
     case 'exit':
-      return [type, seq, kernelTime, cpu, pid, tid, event.status, event.ppid];
+      return [...stamp, event.status ?? null, event.ppid];
     case 'uid':
-      return [type, seq, kernelTime, cpu, pid, tid, event.uid, event.euid];
+      return [...stamp, event.uid, event.euid];
     case 'gid':
-      return [type, seq, kernelTime, cpu, pid, tid, event.gid, event.egid];
+      return [...stamp, event.gid, event.egid];
     case 'ptrace':
-      return [type, seq, kernelTime, cpu, pid, tid, event.tracerPid, event.tracerTid];
+      return [...stamp, event.tracerPid, event.tracerTid];
     case 'comm':
-      return [type, seq, kernelTime, cpu, pid, tid, event.comm];
+      return [...stamp, event.comm];
     case 'coredump':
-      return [type, seq, kernelTime, cpu, pid, tid, event.ppid];
+      return [...stamp, event.ppid];
   }
 }
 
@@ -189,7 +206,8 @@ export function eventToWire(number: number, event: KernelEvent): WireEvent {
  */
 export function eventFromWire(wire: unknown, clockOffset: bigint): ProcessEvent | undefined {
   const { seq, kernelTime } = stampFromWire(wire);
-  const [type, , , cpu, pid, tid, a, b] = wire as unknown[];
+  const [type, , , cpu, pid, tid, about, a, b] = wire as unknown[];
+  if (!isEventType(type)) return undefined;
   const stamp = {
     seq,
     time: isoTime(kernelTime + clockOffset),
@@ -198,28 +216,35 @@ export function eventFromWire(wire: unknown, clockOffset: bigint): ProcessEvent 
     pid: integer(pid),
     tid: integer(tid),
   };
+  const circumstances = circumstancesFromWire(about);
   switch (type) {
     case 'fork':
-      return { type, ...stamp, ppid: integer(a), ptid: integer(b) };
+      return { type, ...stamp, ppid: integer(a), ptid: integer(b), ...circumstances };
     case 'exec':
     case 'sid':
-      return { type, ...stamp };
-    case 'exit':
-      return { type, ...stamp, status: integer(a), ...decodeWaitStatus(integer(a)), ppid: integer(b) };
+      return { type, ...stamp, ...circumstances };
+    case 'exit': {
+      const ppid = integer(b);
+      if (a === null) return { type, ...stamp, ppid, ...circumstances };
+      const status = integer(a);
+      return { type, ...stamp, status, ...decodeWaitStatus(status), ppid, ...circumstances };
+    }
     case 'uid':
-      return { type, ...stamp, uid: integer(a), euid: integer(b) };
+      return { type, ...stamp, uid: integer(a), euid: integer(b), ...circumstances };
     case 'gid':
-      return { type, ...stamp, gid: integer(a), egid: integer(b) };
+      return { type, ...stamp, gid: integer(a), egid: integer(b), ...circumstances };
     case 'ptrace':
-      return { type, ...stamp, tracerPid: integer(a), tracerTid: integer(b) };
+      return { type, ...stamp, tracerPid: integer(a), tracerTid: integer(b), ...circumstances };
     case 'comm':
       if (typeof a !== 'string') throw malformed('a comm that is no string');
-      return { type, ...stamp, comm: a };
+      return { type, ...stamp, comm: a, ...circumstances };
     case 'coredump':
-      return { type, ...stamp, ppid: integer(a) };
-    default:
-      return undefined;
+      return { type, ...stamp, ppid: integer(a), ...circumstances };
   }
+}
+
+function isEventType(value: unknown): value is EventType {
+  return (eventTypes as readonly unknown[]).includes(value);
 }
 
 /**

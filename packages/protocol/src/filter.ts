@@ -1,23 +1,37 @@
 /*
  * A filter: what one subscription wants to be told. Checked once, then matched against every event.
  */
+import { conditionFields, maxPatternLength, parseConditions, shown } from './conditions.ts';
+import type { Condition, Conditions, Life, Subject } from './conditions.ts';
 import { ProcbusError } from './errors.ts';
 import { eventTypes, type EventType, type KernelEvent } from './event.ts';
+import { includes, type Include } from './process.ts';
 
-/** What a subscription asks for. */
-export interface FilterRequest {
+/** What a subscription asks for. All fields together have to hold; those left out ask for nothing. */
+export interface FilterRequest extends Conditions {
   /** The types of events wanted; all of them where it is left out. */
   readonly events?: readonly EventType[] | undefined;
   /** Whether events of single threads are wanted too; by default they are not. */
   readonly threads?: boolean | undefined;
+  /** What to tell of the process beside its name, with each event. */
+  readonly include?: readonly Include[] | undefined;
+  /** Conditions of which none may hold, each for itself. */
+  readonly not?: Conditions | undefined;
 }
 
 /** A checked filter. Equal filters have equal keys. */
 export interface Filter {
   readonly events: ReadonlySet<EventType>;
   readonly threads: boolean;
+  readonly include: ReadonlySet<Include>;
+  /** All of these have to hold. */
+  readonly where: readonly Condition[];
+  /** None of these may hold. */
+  readonly not: readonly Condition[];
   readonly key: string;
 }
+
+const fields = ['events', 'threads', 'include', 'not', ...conditionFields];
 
 /**
  * Checks a filter as it came from a caller or from the wire.
@@ -25,36 +39,89 @@ export interface Filter {
  * @throws ProcbusError `bad-filter`, naming the field
  */
 export function parseFilter(request: unknown): Filter {
-  if (typeof request !== 'object' || request === null || Array.isArray(request)) {
-    throw new ProcbusError('bad-filter', 'the filter is not a map');
-  }
-  for (const field of Object.keys(request)) {
-    if (field !== 'events' && field !== 'threads') {
-      throw new ProcbusError('bad-filter', `unknown field "${field.slice(0, 40)}"`, {
-        remedy: 'Known fields are events and threads.',
-      });
-    }
-  }
-  const { events, threads = false } = request as Record<string, unknown>;
+  const given = map(request, 'the filter');
+  checkFields(given, fields, '');
+  const { events, threads = false, include, not: excluded } = given;
   if (typeof threads !== 'boolean') throw new ProcbusError('bad-filter', 'threads: not true or false');
-  const types = events === undefined ? eventTypes : parseEventTypes(events);
-  const sorted = eventTypes.filter((type) => types.includes(type));
-  return { events: new Set(sorted), threads, key: `${sorted.join(',')};threads=${threads}` };
+  if (Array.isArray(events) && events.length === 0)
+    throw new ProcbusError('bad-filter', 'events: an empty list');
+  const types = parseNames('events', events ?? eventTypes, eventTypes);
+  const extras = parseNames('include', include ?? [], includes);
+  const where = parseConditions(given);
+  const not = excluded === undefined ? [] : parseExcluded(map(excluded, 'not'));
+  checkPatterns([...where, ...not]);
+  return {
+    events: new Set(types),
+    threads,
+    include: new Set(extras),
+    where,
+    not,
+    key: JSON.stringify([types, threads, extras, valuesOf(where), valuesOf(not)]),
+  };
 }
 
-function parseEventTypes(value: unknown): readonly EventType[] {
-  if (!Array.isArray(value) || value.length === 0) {
-    throw new ProcbusError('bad-filter', 'events: not a list of one or more event types');
+function parseExcluded(given: Record<string, unknown>): Condition[] {
+  checkFields(given, conditionFields, 'not.');
+  return parseConditions(given, 'not.');
+}
+
+function valuesOf(conditions: readonly Condition[]): unknown {
+  return conditions.map(({ field, value }) => [field, value]);
+}
+
+/**
+ * A request with every pid of `subtree` replaced, so that it means one process for good.
+ *
+ * @param idOf - gives the id of the process that a pid or an id stands for now; may throw
+ */
+export function bindSubtrees(
+  request: FilterRequest,
+  idOf: (root: number | string, field: string) => string,
+): FilterRequest {
+  const bind = (conditions: Conditions, field: string): Conditions => {
+    if (conditions.subtree === undefined) return conditions;
+    return { ...conditions, subtree: conditions.subtree.map((root) => idOf(root, field)) };
+  };
+  const bound = bind(request, 'subtree');
+  return request.not === undefined ? bound : { ...bound, not: bind(request.not, 'not.subtree') };
+}
+
+function map(value: unknown, name: string): Record<string, unknown> {
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
+    return value as Record<string, unknown>;
   }
-  for (const type of value as unknown[]) {
-    if (!(eventTypes as readonly unknown[]).includes(type)) {
-      const shown = typeof type === 'string' ? `"${type.slice(0, 40)}"` : typeof type;
-      throw new ProcbusError('bad-filter', `events: no event type ${shown}`, {
-        remedy: `Event types are ${eventTypes.join(', ')}.`,
-      });
-    }
+  throw new ProcbusError('bad-filter', `${name} is not a map`);
+}
+
+function checkFields(given: object, known: readonly string[], prefix: string): void {
+  for (const field of Object.keys(given)) {
+    if (known.includes(field)) continue;
+    throw new ProcbusError('bad-filter', `unknown field "${prefix}${field.slice(0, 40)}"`, {
+      remedy: `Known fields are ${known.join(', ')}.`,
+    });
   }
-  return value as EventType[];
+}
+
+/** Bounds the work that one filter can make for each event. */
+function checkPatterns(conditions: readonly Condition[]): void {
+  const patterns = conditions.filter(({ field }) => ['comm', 'exe', 'args', 'cgroup'].includes(field));
+  const length = patterns.flatMap(({ value }) => value as string[]).join('').length;
+  if (length <= maxPatternLength) return;
+  throw new ProcbusError('bad-filter', `patterns of ${length} characters, more than ${maxPatternLength}`, {
+    remedy: 'Use several subscriptions, or fewer and shorter patterns.',
+  });
+}
+
+/** A list of known names, without doubles and in the order they are known in. */
+function parseNames<Name extends string>(field: string, value: unknown, known: readonly Name[]): Name[] {
+  if (!Array.isArray(value)) throw new ProcbusError('bad-filter', `${field}: not a list of names`);
+  for (const name of value as unknown[]) {
+    if ((known as readonly unknown[]).includes(name)) continue;
+    throw new ProcbusError('bad-filter', `${field}: there is no ${shown(name)}`, {
+      remedy: `Known are ${known.join(', ')}.`,
+    });
+  }
+  return known.filter((name) => (value as unknown[]).includes(name));
 }
 
 /**
@@ -65,7 +132,20 @@ export function isThreadEvent(event: Pick<KernelEvent, 'type' | 'pid' | 'tid'>):
   return event.tid !== event.pid && event.type !== 'coredump';
 }
 
-/** Tells whether a filter lets an event through. */
-export function matches(filter: Filter, event: Pick<KernelEvent, 'type' | 'pid' | 'tid'>): boolean {
-  return filter.events.has(event.type) && (filter.threads || !isThreadEvent(event));
+/** Tells whether a filter lets an event of a process through. */
+export function matches(
+  filter: Filter,
+  event: Pick<KernelEvent, 'type' | 'pid' | 'tid'>,
+  subject: Subject,
+  life: Life,
+): boolean {
+  if (!filter.events.has(event.type) || (!filter.threads && isThreadEvent(event))) return false;
+  return matchesProcess(filter, subject, life);
+}
+
+/** Tells whether a filter lets a process through, whatever happens to it: in a snapshot. */
+export function matchesProcess({ where, not }: Filter, subject: Subject, life: Life): boolean {
+  for (const condition of where) if (!condition.holds(subject, life)) return false;
+  for (const condition of not) if (condition.holds(subject, life)) return false;
+  return true;
 }

@@ -9,11 +9,15 @@
  */
 export * from './address.ts';
 export * from './codec.ts';
+export * from './conditions.ts';
 export * from './errors.ts';
 export * from './event.ts';
 export * from './filter.ts';
 export * from './frame.ts';
+export * from './glob.ts';
 export * from './loss.ts';
 export * from './message.ts';
+export * from './process.ts';
+export * from './process-record.ts';
 export * from './structure.ts';
 export * from './wait-status.ts';

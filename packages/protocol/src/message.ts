@@ -49,6 +49,13 @@ export type ClientMessage =
   | { readonly type: 'hello'; readonly hello: ClientHello }
   | { readonly type: 'subscribe'; readonly request: number; readonly filter: unknown }
   | { readonly type: 'unsubscribe'; readonly request: number; readonly subscription: number }
+  | {
+      readonly type: 'snapshot';
+      readonly request: number;
+      readonly filter: unknown;
+      /** Whether processes that have ended not long ago are wanted too. */
+      readonly ended: boolean;
+    }
   | { readonly type: 'ping'; readonly request: number }
   | { readonly type: 'stats'; readonly request: number }
   | { readonly type: 'goodbye' };
@@ -66,6 +73,8 @@ export type HelperMessage =
       readonly clockOffset: bigint;
       readonly events: readonly unknown[];
     }
+  /** A part of a snapshot; the result that follows the last one says when it is true. */
+  | { readonly type: 'processes'; readonly request: number; readonly processes: readonly unknown[] }
   | { readonly type: 'lost'; readonly subscription: number; readonly lost: Loss }
   | { readonly type: 'goodbye'; readonly error: WireError }
   | { readonly type: 'unknown' };
@@ -83,11 +92,23 @@ export interface StreamPosition {
   readonly clockOffset: bigint;
 }
 
+/** What `snapshot` is answered with, behind all of its parts. */
+export interface SnapshotPosition extends StreamPosition {
+  /** ns of CLOCK_MONOTONIC: when the snapshot is true, with all events up to `seq` and none behind. */
+  readonly kernelTime: bigint;
+}
+
 /** Lays out a message of the helper. */
 export const helperMessage = {
   hello: (hello: HelperHello): unknown[] => ['hello', { ...hello, seq: wireInteger(hello.seq) }],
   /** The value of a result. */
   position: ({ seq, clockOffset }: StreamPosition): unknown => ({ seq: wireInteger(seq), clockOffset }),
+  /** All but the last element, the packed array of processes. */
+  processesHead: (request: number): unknown[] => ['processes', request],
+  snapshotPosition: (position: SnapshotPosition): unknown => ({
+    ...position,
+    seq: wireInteger(position.seq),
+  }),
   result: (request: number, value: unknown): unknown[] => ['result', request, value],
   error: (request: number | null, error: WireError): unknown[] => ['error', request, ...errorElements(error)],
   /** All but the last element, the packed events. */
@@ -115,6 +136,12 @@ export const clientMessage = {
   hello: (hello: ClientHello): unknown[] => ['hello', hello],
   subscribe: (request: number, filter: object): unknown[] => ['subscribe', request, filter],
   unsubscribe: (request: number, subscription: number): unknown[] => ['unsubscribe', request, subscription],
+  snapshot: (request: number, filter: object, ended: boolean): unknown[] => [
+    'snapshot',
+    request,
+    filter,
+    ended,
+  ],
   ping: (request: number): unknown[] => ['ping', request],
   stats: (request: number): unknown[] => ['stats', request],
   goodbye: (): unknown[] => ['goodbye'],
@@ -126,7 +153,7 @@ export const clientMessage = {
  * @throws ProcbusError `bad-message`, or `unknown-message` for a type this version does not have
  */
 export function parseClientMessage(value: unknown): ClientMessage {
-  const [type, first, second] = messageElements(value);
+  const [type, first, second, third] = messageElements(value);
   switch (type) {
     case 'hello': {
       const { versions: range, software } = map(first, 'hello');
@@ -136,6 +163,9 @@ export function parseClientMessage(value: unknown): ClientMessage {
       return { type, request: id(first, 'request'), filter: second };
     case 'unsubscribe':
       return { type, request: id(first, 'request'), subscription: id(second, 'subscription') };
+    case 'snapshot':
+      if (typeof third !== 'boolean') throw malformed('ended is not true or false');
+      return { type, request: id(first, 'request'), filter: second, ended: third };
     case 'ping':
     case 'stats':
       return { type, request: id(first, 'request') };
@@ -143,7 +173,7 @@ export function parseClientMessage(value: unknown): ClientMessage {
       return { type };
     default:
       throw new ProcbusError('unknown-message', `no message type "${type.slice(0, 40)}"`, {
-        remedy: 'Known types are hello, subscribe, unsubscribe, ping, stats and goodbye.',
+        remedy: 'Known types are hello, subscribe, unsubscribe, snapshot, ping, stats and goodbye.',
       });
   }
 }
@@ -180,6 +210,9 @@ export function parseHelperMessage(value: unknown): HelperMessage {
         clockOffset: nanoseconds(third),
         events: fourth as unknown[],
       };
+    case 'processes':
+      if (!Array.isArray(second)) throw malformed('processes are not a list');
+      return { type, request: id(first, 'request'), processes: second as unknown[] };
     case 'lost':
       return { type, subscription: id(first, 'subscription'), lost: parseLoss(elements.slice(2)) };
     case 'goodbye':
@@ -193,6 +226,12 @@ export function parseHelperMessage(value: unknown): HelperMessage {
 export function parseStreamPosition(value: unknown): StreamPosition {
   const { seq, clockOffset } = map(value, 'result');
   return { seq: count(seq, 'seq'), clockOffset: nanoseconds(clockOffset) };
+}
+
+/** Reads the answer to `snapshot`. */
+export function parseSnapshotPosition(value: unknown): SnapshotPosition {
+  const { kernelTime } = map(value, 'result');
+  return { ...parseStreamPosition(value), kernelTime: nanoseconds(kernelTime) };
 }
 
 /**

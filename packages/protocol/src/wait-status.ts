@@ -8,6 +8,13 @@ export type WaitStatus =
   | { readonly exitCode: number; readonly signal?: never; readonly coreDumped?: never }
   | { readonly exitCode?: never; readonly signal: string; readonly coreDumped: boolean };
 
+/** In the place of a {@link WaitStatus} where nobody saw the process end, or it lives. */
+export interface UnknownStatus {
+  readonly exitCode?: never;
+  readonly signal?: never;
+  readonly coreDumped?: never;
+}
+
 const signalNames = new Map<number, string>();
 for (const [name, number] of Object.entries(constants.signals)) {
   // SIGIOT and SIGPOLL are second names of SIGABRT and SIGIO; the first one listed is the usual one.

@@ -10,6 +10,7 @@ import { randomBytes } from 'node:crypto';
 import {
   eventToWire,
   matches,
+  maxHelperPayload,
   pack,
   type EventType,
   type Filter,
@@ -17,7 +18,12 @@ import {
   type WireEvent,
 } from '@procbus/protocol';
 import type { Batch } from '../kernel/kernel-stream.ts';
-import { interestOf, unionOf, type Interest } from '../kernel/socket-filter.ts';
+import { interestOf, ownInterest, unionOf, type Interest } from '../kernel/socket-filter.ts';
+import type { Told } from '../processes/process-table.ts';
+import { circumstancesOf } from './circumstances.ts';
+
+/** A batch whose events come with the processes they are about, each as it is at that moment. */
+export type ToldBatch = Omit<Batch, 'events'> & { readonly events: Iterable<Told> };
 
 /** Events for one subscription, packed and ready to send. */
 export interface Delivery {
@@ -45,8 +51,8 @@ interface Group {
   readonly receivers: Set<Receiver>;
 }
 
-/** Events in one delivery at most: far below the longest payload, at under 128 bytes an event. */
-const deliveryLimit = 4096;
+/** Bytes of packed events in one delivery at most; the rest of its message takes less than 64. */
+const longestDelivery = maxHelperPayload - 64;
 
 export class Broadcast {
   /** Names this run: a random number, as hexadecimal digits. */
@@ -70,9 +76,9 @@ export class Broadcast {
     return this.#seq;
   }
 
-  /** What all subscriptions together want of the kernel. */
+  /** What the helper and all subscriptions together want of the kernel. */
   get interest(): Interest {
-    return unionOf([...this.#groups.values()].map((group) => group.interest));
+    return unionOf([ownInterest, ...[...this.#groups.values()].map((group) => group.interest)]);
   }
 
   /** Adds a subscription. What the kernel tells from now on reaches it. */

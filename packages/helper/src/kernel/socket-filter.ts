@@ -15,14 +15,15 @@ export interface Interest {
   readonly threads: ReadonlySet<EventType>;
 }
 
-/** The interest of one filter, with what the helper needs to tell it truly. */
+/** What the helper itself needs: who is who, and whether an exit is one. */
+export const ownInterest: Interest = {
+  processes: new Set(['fork', 'exec', 'exit', 'uid', 'gid', 'sid', 'comm']),
+  threads: new Set(),
+};
+
+/** The interest of one filter. */
 export function interestOf(filter: Filter): Interest {
-  const processes = new Set(filter.events);
-  if (processes.has('exit')) {
-    // An exit is not believed before it is settled; fork and exec of the same pid settle it.
-    processes.add('fork').add('exec');
-  }
-  return { processes, threads: filter.threads ? filter.events : new Set() };
+  return { processes: filter.events, threads: filter.threads ? filter.events : new Set() };
 }
 
 /** What several want, taken together. */
