@@ -20,13 +20,20 @@ const c = {
   recvmmsg: libc.func('int recvmmsg(int fd, void *messages, uint32_t count, int flags, void *timeout)'),
   setsockopt: libc.func('int setsockopt(int fd, int level, int name, const void *value, uint32_t length)'),
   getsockopt: libc.func('int getsockopt(int fd, int level, int name, void *value, void *length)'),
+  open: libc.func('int open(const void *path, int flags)'),
+  read: libc.func('long read(int fd, void *data, size_t length)'),
+  readlink: libc.func('long readlink(const void *path, void *data, size_t length)'),
   close: libc.func('int close(int fd)'),
+  eventfd: libc.func('int eventfd(uint32_t value, int flags)'),
   poll: libc.func('int poll(void *descriptors, ulong count, int timeout)'),
   flock: libc.func('int flock(int fd, int operation)'),
   prctl: libc.func('int prctl(int option, const void *a, ulong b, ulong c, ulong d)'),
   clockGettime: libc.func('int clock_gettime(int clock, void *time)'),
+  schedSetscheduler: libc.func('int sched_setscheduler(int thread, int policy, const void *parameter)'),
+  setpriority: libc.func('int setpriority(int which, uint32_t who, int priority)'),
   syscall: libc.func('long syscall(long number, long a, long b)'),
   getgrnam: libc.func('void *getgrnam(const char *name)'),
+  getpwnam: libc.func('void *getpwnam(const char *name)'),
   getpwuid: libc.func('void *getpwuid(uint32_t uid)'),
 };
 
@@ -119,6 +126,34 @@ export function close(fd: number): void {
   checked('close', c.close(fd) as number);
 }
 
+/**
+ * The beginning of a file, in one open(2) and one read(2).
+ *
+ * @param path - the address of its name, which ends with NUL
+ * @param data - the address of at least `limit` bytes
+ * @returns how many bytes there were; undefined where it cannot be read
+ */
+export function readFile(path: bigint, data: bigint, limit: number): number | undefined {
+  const O_CLOEXEC = 0o2000000;
+  const fd = c.open(path, O_CLOEXEC) as number;
+  if (fd < 0) return undefined;
+  const bytes = c.read(fd, data, limit) as number;
+  c.close(fd);
+  return bytes < 0 ? undefined : bytes;
+}
+
+/** readlink(2), with addresses and result as {@link readFile} has them. */
+export function readLink(path: bigint, data: bigint, limit: number): number | undefined {
+  const bytes = c.readlink(path, data, limit) as number;
+  return bytes < 0 ? undefined : bytes;
+}
+
+/** eventfd(2): a descriptor that becomes readable when somebody writes to it. */
+export function openEventfd(): number {
+  const EFD_CLOEXEC = 0o2000000;
+  return checked('eventfd', c.eventfd(0, EFD_CLOEXEC) as number);
+}
+
 /** setsockopt(2) */
 export function setSocketOption(fd: number, level: number, name: number, value: number | Uint8Array): void {
   const bytes = typeof value === 'number' ? new Uint8Array(Int32Array.of(value).buffer) : value;
@@ -181,6 +216,35 @@ export function watchReadable(fd: number, onReadable: () => void): Watch {
 export function isReadable(fd: number): boolean {
   const POLLIN = 1;
   return checked('poll', c.poll(Int32Array.of(fd, POLLIN), 1, 0) as number) > 0;
+}
+
+/** poll(2): waits until one of the descriptors has something to read, or hung up; returns the first. */
+export function waitReadable(...fds: number[]): number {
+  const POLLIN = 1;
+  const descriptors = Int32Array.from(fds.flatMap((fd) => [fd, POLLIN]));
+  for (;;) {
+    const ready = c.poll(descriptors, fds.length, -1) as number;
+    if (ready < 0 && koffi.errno() !== EINTR) throw new SystemError('poll');
+    // The upper half of the second word is what has come.
+    const first = ready > 0 ? fds.findIndex((_, at) => (descriptors[2 * at + 1] as number) >>> 16 !== 0) : -1;
+    if (first >= 0) return fds[first] as number;
+  }
+}
+
+/** What {@link hurry} could get. */
+export type Urgency = 'real-time' | 'nice' | 'none';
+
+/**
+ * Has the calling thread, and no other, run before all ordinary work: with the lowest real-time
+ * priority, see sched(7), or with the highest ordinary one.
+ */
+export function hurry(): Urgency {
+  const SCHED_RR = 2;
+  const SCHED_RESET_ON_FORK = 0x40000000;
+  const PRIO_PROCESS = 0;
+  if ((c.schedSetscheduler(0, SCHED_RR | SCHED_RESET_ON_FORK, Int32Array.of(1)) as number) === 0)
+    return 'real-time';
+  return (c.setpriority(PRIO_PROCESS, 0, -20) as number) === 0 ? 'nice' : 'none';
 }
 
 /**
@@ -250,6 +314,12 @@ export function userNameOf(uid: number): string | undefined {
   const entry: unknown = c.getpwuid(uid);
   if (entry === null || entry === 0n) return undefined;
   return (koffi.decode(entry, passwd) as { name: string }).name;
+}
+
+/** getpwnam(3): whether there is a user of that name. */
+export function userExists(name: string): boolean {
+  const entry: unknown = c.getpwnam(name);
+  return entry !== null && entry !== 0n;
 }
 
 /** A `struct sockaddr_un`; see unix(7) for paths, and for the names without a file that begin with NUL. */

@@ -1,7 +1,8 @@
 /*
  * procbusd: the data path, wired.
  *
- *   Connector → KernelStream → ProcessTable → Broadcast → Server (Session, Outbox) → the clients
+ *   Connector → KernelStream → ProcessTable (ExecReader, Reconciler) → Broadcast → Server (Session, Outbox)
+ *   → the clients
  */
 import { readFileSync, writeSync } from 'node:fs';
 import { defaultSocketPath, exitStatusOf, helperMessage, packFrame, ProcbusError } from '@procbus/protocol';
@@ -10,6 +11,10 @@ import { Connector } from './kernel/connector.ts';
 import { KernelStream } from './kernel/kernel-stream.ts';
 import { log, logLoss } from './log.ts';
 import { parseOptions, version, type Options } from './options.ts';
+import { clockOffset, monotonicTime } from './libc.ts';
+import { ExecReader } from './processes/exec-reader.ts';
+import { procOf } from './processes/proc.ts';
+import { Reconciler } from './processes/reconciler.ts';
 import { ProcessTable } from './processes/process-table.ts';
 import { Server } from './peers/server.ts';
 import { claimSocket } from './peers/socket-path.ts';
@@ -32,16 +37,34 @@ export async function main(args: readonly string[]): Promise<number> {
 
 async function run(options: Options, stopped: Promise<string>): Promise<void> {
   const connector = openConnector(options);
-  const broadcast = new Broadcast((interest) => connector.setInterest(interest));
+  const reader = await ExecReader.start();
+  const proc = procOf(reader);
+  const table = new ProcessTable(proc);
+  const broadcast = new Broadcast({
+    table,
+    setInterest: (interest) => connector.setInterest(interest),
+    catchUp: () => stream.catchUp(),
+  });
   const stream = new KernelStream(connector, (batch) => {
-    broadcast.publish(batch);
+    broadcast.publish({ ...batch, events: table.follow(batch.events) });
+    if (batch.lost !== 0) reconciler.schedule();
     logLoss(batch.lost);
   });
+  const reconciler = new Reconciler(
+    table,
+    proc,
+    () => stream.catchUp(),
+    (events) =>
+      broadcast.publish({ events, lost: 0, kernelTime: monotonicTime(), clockOffset: clockOffset() }),
+  );
+  // Events first, then who lives already: so nobody is missed in between.
+  connector.setInterest(broadcast.interest);
+  table.scan();
   const server = new Server({
     broadcast,
     software: `procbusd/${version}`,
     bootId: readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim(),
-    stats: () => helperStats(connector, broadcast, server),
+    stats: () => helperStats(connector, table, broadcast, server),
   });
 
   try {
@@ -51,7 +74,9 @@ async function run(options: Options, stopped: Promise<string>): Promise<void> {
       await serveSocket(options, server, connector, stopped);
     }
   } finally {
+    reconciler.close();
     stream.close();
+    await reader.close();
     await server.close(new ProcbusError('stopping', 'procbusd is stopping'));
     connector.close();
   }

@@ -4,10 +4,12 @@
 import { wireInteger } from '@procbus/protocol';
 import type { Broadcast } from './bus/broadcast.ts';
 import type { Connector } from './kernel/connector.ts';
+import type { ProcessTable } from './processes/process-table.ts';
 import type { Server } from './peers/server.ts';
 
 export function helperStats(
   connector: Connector,
+  table: ProcessTable,
   broadcast: Broadcast,
   server: Server,
 ): Record<string, unknown> {
@@ -20,6 +22,7 @@ export function helperStats(
     received: Object.fromEntries([...broadcast.received].map(([type, count]) => [type, wireInteger(count)])),
     lost: { kernel: wireInteger(broadcast.dropped), queue: wireInteger(server.dropped) },
     kernelFilter: { processes: [...processes], threads: [...threads] },
+    processes: table.size,
     receiveBuffer: connector.receiveBuffer,
     rss: wireInteger(process.memoryUsage.rss()),
   };

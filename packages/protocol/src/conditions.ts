@@ -187,8 +187,12 @@ function bad(field: string, what: string): ProcbusError {
   return new ProcbusError('bad-filter', `${field}: ${what}`);
 }
 
-function sorted<Entry>(entries: ReadonlySet<Entry>): Entry[] {
-  return [...entries].toSorted((a, b) => (a === b ? 0 : a < b ? -1 : 1));
+/** Numbers before strings, as neither is less than the other: one order, however they were given. */
+function sorted<Entry extends number | string>(entries: ReadonlySet<Entry>): Entry[] {
+  return [...entries].toSorted((a, b) => {
+    if (typeof a !== typeof b) return typeof a === 'number' ? -1 : 1;
+    return a < b ? -1 : 1;
+  });
 }
 
 function isText(entry: unknown): entry is string {

@@ -41,12 +41,12 @@ const fields = ['events', 'threads', 'include', 'not', ...conditionFields];
 export function parseFilter(request: unknown): Filter {
   const given = map(request, 'the filter');
   checkFields(given, fields, '');
-  const { events, threads = false, include, not: excluded } = given;
+  const { events = eventTypes, threads = false, include = [], not: excluded } = given;
   if (typeof threads !== 'boolean') throw new ProcbusError('bad-filter', 'threads: not true or false');
   if (Array.isArray(events) && events.length === 0)
     throw new ProcbusError('bad-filter', 'events: an empty list');
-  const types = parseNames('events', events ?? eventTypes, eventTypes);
-  const extras = parseNames('include', include ?? [], includes);
+  const types = parseNames('events', events, eventTypes);
+  const extras = parseNames('include', include, includes);
   const where = parseConditions(given);
   const not = excluded === undefined ? [] : parseExcluded(map(excluded, 'not'));
   checkPatterns([...where, ...not]);
@@ -72,6 +72,7 @@ function valuesOf(conditions: readonly Condition[]): unknown {
 /**
  * A request with every pid of `subtree` replaced, so that it means one process for good.
  *
+ * @param request - checked already, see {@link parseFilter}
  * @param idOf - gives the id of the process that a pid or an id stands for now; may throw
  */
 export function bindSubtrees(
@@ -105,7 +106,8 @@ function checkFields(given: object, known: readonly string[], prefix: string): v
 /** Bounds the work that one filter can make for each event. */
 function checkPatterns(conditions: readonly Condition[]): void {
   const patterns = conditions.filter(({ field }) => ['comm', 'exe', 'args', 'cgroup'].includes(field));
-  const length = patterns.flatMap(({ value }) => value as string[]).join('').length;
+  // By code points, as one pattern is measured too.
+  const length = Array.from(patterns.flatMap(({ value }) => value as string[]).join('')).length;
   if (length <= maxPatternLength) return;
   throw new ProcbusError('bad-filter', `patterns of ${length} characters, more than ${maxPatternLength}`, {
     remedy: 'Use several subscriptions, or fewer and shorter patterns.',

@@ -2,38 +2,64 @@
  * Patterns with wildcards, matched against names and command lines.
  *
  * A pattern is written by a client and matched by a privileged helper, against very many texts, so its
- * cost must not be the writer's choice. Of the stars only the last one passed is remembered: an earlier
- * one need not take more, as the last can take whatever it would. Hence no recursion, and at most
- * pattern × text steps. The price is that nothing but a star repeats: no alternatives, no groups.
+ * cost must not be the writer's choice. A matcher that tries one way after another, as is usual, gives it
+ * away: there are patterns that make it try all of them at every character. Here all ways are followed at
+ * once, as the bits of a few words (Shift-And, with loops for stars). The invariant: with some of the text
+ * read, bit i is set if the first i tokens of the pattern, stars not counted, can match exactly that. One
+ * more character moves each bit up by one, where the next token takes it, and leaves it as well where a
+ * star follows the token.
+ *
+ * So the work is a few operations a character for each 32 tokens, 9 times at most, whatever pattern and
+ * text are. The price is tables, up to 21 KB of them for the worst of patterns, and that nothing but a
+ * star repeats: no alternatives, no groups. Plain text with a star at an end or both, which most patterns
+ * are, is left to the string methods of the runtime.
  *
  * Both sides are read by code points, so `?` takes a character, and never half of one.
  */
 import { ProcbusError } from './errors.ts';
+import { parseGlob, type GlobToken } from './glob-pattern.ts';
 
-/** The longest pattern, in characters. */
-export const maxGlobLength = 256;
+export { maxGlobLength } from './glob-pattern.ts';
 
 /** A checked pattern, ready to be matched; from {@link compileGlob}. */
-export interface Glob {
+export type Glob = SimpleGlob | GeneralGlob;
+
+/** A pattern that is plain text, but for a star at either end or both. */
+export interface SimpleGlob {
   /** The pattern as it was written. */
   readonly pattern: string;
-  /** How to match: most patterns need no more than one comparison. */
-  readonly kind: 'literal' | 'prefix' | 'suffix' | 'general';
-  /** What to compare with; empty for a `general` one. */
+  /** Where in the matched texts the plain text is. */
+  readonly kind: 'literal' | 'prefix' | 'suffix' | 'contains';
+  /** The plain text. */
   readonly text: string;
-  /** One for each character, set or run of stars; empty for all but a `general` one. */
-  readonly tokens: readonly GlobToken[];
 }
 
-/** A character by its code point, or a wildcard. */
-export type GlobToken = number | '*' | '?' | GlobSet;
-
-/** `[…]`: the characters in or, with `!`, not in any of the ranges. */
-export interface GlobSet {
-  readonly negated: boolean;
-  /** Code points, first and last of each range. */
-  readonly ranges: readonly (readonly [first: number, last: number])[];
+/** Any other pattern, as an automaton. It has state: it is for one match at a time. */
+export interface GeneralGlob {
+  /** The pattern as it was written. */
+  readonly pattern: string;
+  readonly kind: 'general';
+  /** First code points of the classes: characters that no token tells apart, one behind the other. */
+  readonly classes: Uint32Array;
+  /** For each ASCII character the row of its class. */
+  readonly asciiRows: Uint16Array;
+  /** For each class a row of words: bit i, if token i - 1 takes its characters. */
+  readonly takes: Int32Array;
+  /** One row: bit i, if a star follows the first i tokens. */
+  readonly stays: Int32Array;
+  /** One row: the state, overwritten by each match. */
+  readonly state: Int32Array;
+  /** In the last word of the state, the bit for all tokens. */
+  readonly matched: number;
+  /** Whether a star is the last, so that the rest of a text does not matter. */
+  readonly open: boolean;
 }
+
+/**
+ * The longest text that is searched for by the runtime. Its search is linear in practice, but not by
+ * contract: V8's is not beyond 250 characters. This bounds what there is to lose.
+ */
+const maxContainsLength = 64;
 
 /**
  * Tells what is wrong with a pattern, in words that go on from "the pattern …".
@@ -45,32 +71,98 @@ export interface GlobSet {
  * @returns `undefined` for a good pattern
  */
 export function checkGlob(pattern: string): string | undefined {
-  const parsed = parse(pattern);
+  const parsed = parseGlob(pattern);
   return typeof parsed === 'string' ? parsed : undefined;
 }
 
 /**
  * Prepares a pattern for {@link globMatches}.
  *
+ * @param field - where the pattern is from; errors begin with it
  * @throws ProcbusError `bad-filter`, with the reason of {@link checkGlob}
  */
 export function compileGlob(pattern: string, field: string): Glob {
-  const tokens = parse(pattern);
+  const tokens = parseGlob(pattern);
   if (typeof tokens === 'string') throw new ProcbusError('bad-filter', `${field}: the pattern ${tokens}`);
-  const wildcards = tokens.filter((token) => typeof token !== 'number');
-  if (wildcards.length === 0) return simple(pattern, 'literal', tokens);
-  if (wildcards.length === 1 && tokens.at(-1) === '*') return simple(pattern, 'prefix', tokens);
-  if (wildcards.length === 1 && tokens[0] === '*') return simple(pattern, 'suffix', tokens);
-  return { pattern, kind: 'general', text: '', tokens };
+  return compileSimple(pattern, tokens) ?? compileGeneral(pattern, tokens);
 }
 
-/** One comparison will do: as a pattern has no half characters, it matches none of a text. */
-function simple(pattern: string, kind: Glob['kind'], tokens: readonly GlobToken[]): Glob {
-  const points = tokens.filter((token) => typeof token === 'number');
-  return { pattern, kind, text: String.fromCodePoint(...points), tokens: [] };
+/** `undefined`, if the pattern is not a simple one. */
+function compileSimple(pattern: string, tokens: readonly GlobToken[]): SimpleGlob | undefined {
+  const starFirst = tokens[0] === '*';
+  const starLast = tokens.length > 1 && tokens.at(-1) === '*';
+  const plain = tokens.slice(starFirst ? 1 : 0, starLast ? -1 : undefined);
+  const points = plain.filter((token) => typeof token === 'number');
+  if (points.length < plain.length) return undefined;
+  // As a pattern has no half characters, its text is not found in the midst of one.
+  const text = String.fromCodePoint(...points);
+  if (!starFirst) return { pattern, kind: starLast ? 'prefix' : 'literal', text };
+  if (!starLast) return { pattern, kind: 'suffix', text };
+  return points.length > maxContainsLength ? undefined : { pattern, kind: 'contains', text };
 }
 
-/** Tells whether a pattern matches the whole of a text, in at most pattern × text steps. */
+function compileGeneral(pattern: string, tokens: readonly GlobToken[]): GeneralGlob {
+  const takers = tokens.filter((token) => token !== '*');
+  const words = Math.floor(takers.length / 32) + 1;
+  const stays = new Int32Array(words);
+  let taken = 0;
+  for (const token of tokens) {
+    if (token === '*') setBit(stays, 0, taken);
+    else taken++;
+  }
+  // A class begins where some token may begin to take characters or cease to; any of it tells for all.
+  const classes = Uint32Array.from(new Set([0, ...takers.flatMap(edges)])).sort();
+  const takes = new Int32Array(classes.length * words);
+  classes.forEach((point, index) => {
+    takers.forEach((token, i) => {
+      if (accepts(token, point)) setBit(takes, index * words, i + 1);
+    });
+  });
+  return {
+    pattern,
+    kind: 'general',
+    classes,
+    asciiRows: Uint16Array.from({ length: 128 }, (_, point) => classOf(classes, point) * words),
+    takes,
+    stays,
+    state: new Int32Array(words),
+    matched: 1 << (takers.length % 32),
+    open: tokens.at(-1) === '*',
+  };
+}
+
+function setBit(words: Int32Array, row: number, bit: number): void {
+  const word = row + (bit >>> 5);
+  words[word] = (words[word] ?? 0) | (1 << (bit % 32));
+}
+
+type Taker = Exclude<GlobToken, '*'>;
+
+/** The code points where what a token takes may differ from what it makes of the one before. */
+function edges(token: Taker): number[] {
+  if (typeof token === 'number') return [token, token + 1];
+  return token === '?' ? [] : token.ranges.flatMap(([first, last]) => [first, last + 1]);
+}
+
+function accepts(token: Taker, point: number): boolean {
+  if (typeof token === 'number') return token === point;
+  if (token === '?') return true;
+  return token.ranges.some(([first, last]) => first <= point && point <= last) !== token.negated;
+}
+
+/** The index of the last class that begins at a code point or before. */
+function classOf(classes: Uint32Array, point: number): number {
+  let low = 0;
+  let end = classes.length;
+  while (end - low > 1) {
+    const middle = (low + end) >>> 1;
+    if ((classes[middle] ?? 0) <= point) low = middle;
+    else end = middle;
+  }
+  return low;
+}
+
+/** Tells whether a pattern matches the whole of a text, in time linear in the text. */
 export function globMatches(glob: Glob, text: string): boolean {
   switch (glob.kind) {
     case 'literal':
@@ -79,127 +171,40 @@ export function globMatches(glob: Glob, text: string): boolean {
       return text.startsWith(glob.text);
     case 'suffix':
       return text.endsWith(glob.text);
+    case 'contains':
+      return text.includes(glob.text);
     case 'general':
-      return matchTokens(glob.tokens, text);
+      return run(glob, text);
   }
 }
 
-function matchTokens(tokens: readonly GlobToken[], text: string): boolean {
-  let next = 0; // the token that has to match at `at`
-  let at = 0;
-  let star = -1; // the last star passed
-  let starEnd = 0; // up to where it took the text
-  while (at < text.length) {
-    const token = tokens[next];
-    if (token === '*') {
-      if (next === tokens.length - 1) return true;
-      star = next++;
-      starEnd = at;
-      continue;
-    }
-    const point = pointAt(text, at);
-    if (token !== undefined && takes(token, point)) {
-      next++;
-      at += unitsOf(point);
-      continue;
-    }
-    if (star < 0) return false;
-    // The star takes one more, and what follows it is tried again.
-    starEnd += unitsOf(pointAt(text, starEnd));
-    at = starEnd;
-    next = star + 1;
-  }
-  // Runs of stars are one token, so at most one is left that can do with nothing.
-  if (tokens[next] === '*') next++;
-  return next === tokens.length;
-}
-
-function takes(token: Exclude<GlobToken, '*'>, point: number): boolean {
-  if (typeof token === 'number') return token === point;
-  if (token === '?') return true;
-  for (const [first, last] of token.ranges) {
-    if (point >= first && point <= last) return !token.negated;
-  }
-  return token.negated;
-}
-
-/** The code point at an index within a text; a surrogate without its other half is one of its own. */
-function pointAt(text: string, index: number): number {
-  return text.codePointAt(index) ?? 0;
-}
-
-/** UTF-16 units that a code point takes up. */
-function unitsOf(point: number): number {
-  return point > 0xffff ? 2 : 1;
-}
-
-const trailing = String.raw`ends in a \ with nothing behind it; write \\ for a plain one`;
-const unclosed = String.raw`has a [ that no ] closes; write \[ for a plain one`;
-
-/** The tokens of a pattern, or why there are none. */
-function parse(pattern: string): GlobToken[] | string {
-  if (pattern === '') return 'is empty';
-  // Of UTF-16 units there may be twice as many; megabytes are not spread out only to be refused.
-  const characters = pattern.length > 2 * maxGlobLength ? undefined : Array.from(pattern);
-  if (characters === undefined || characters.length > maxGlobLength) {
-    return `is longer than ${maxGlobLength} characters`;
-  }
-  if (characters.some(isSurrogate)) return 'has half of a character in it, a single surrogate';
-
-  const tokens: GlobToken[] = [];
-  let at = 0;
-  while (at < characters.length) {
-    const character = characters[at];
-    if (character === '*') {
-      if (tokens.at(-1) !== '*') tokens.push('*');
-      at++;
-    } else if (character === '?') {
-      tokens.push('?');
-      at++;
-    } else if (character === '[') {
-      const parsed = parseSet(characters, at + 1);
-      if (typeof parsed === 'string') return parsed;
-      tokens.push(parsed.set);
-      at = parsed.end;
+function run({ classes, asciiRows, takes, stays, state, matched, open }: GeneralGlob, text: string): boolean {
+  const words = state.length;
+  for (let word = 1; word < words; word++) state[word] = 0;
+  state[0] = 1;
+  for (let at = 0; at < text.length; at++) {
+    let row: number;
+    const unit = text.charCodeAt(at);
+    if (unit < 128) {
+      row = asciiRows[unit] ?? 0;
     } else {
-      const literal = literalAt(characters, at);
-      if (literal === undefined) return trailing;
-      tokens.push(literal.point);
-      at = literal.end;
+      // A surrogate without its other half is a character of its own.
+      const point = text.codePointAt(at) ?? 0;
+      if (point > 0xffff) at++;
+      row = classOf(classes, point) * words;
     }
+    let carry = 0;
+    let any = 0;
+    let now = 0;
+    for (let word = 0; word < words; word++) {
+      const before = state[word] ?? 0;
+      now = (((before << 1) | carry) & (takes[row + word] ?? 0)) | (before & (stays[word] ?? 0));
+      state[word] = now;
+      carry = before >>> 31;
+      any |= now;
+    }
+    if (any === 0) return false;
+    if (open && (now & matched) !== 0) return true;
   }
-  return tokens;
-}
-
-/** Tells half a character, which stands alone, from a whole one of two halves. */
-function isSurrogate(character: string): boolean {
-  const point = pointAt(character, 0);
-  return point >= 0xd800 && point <= 0xdfff;
-}
-
-/** The set whose `[` is right before `start`. */
-function parseSet(characters: readonly string[], start: number): { set: GlobSet; end: number } | string {
-  const ranges: [first: number, last: number][] = [];
-  const negated = characters[start] === '!';
-  let at = negated ? start + 1 : start;
-  while (characters[at] !== ']') {
-    const first = literalAt(characters, at);
-    if (first === undefined) return unclosed;
-    // A hyphen that is the first or the last of a set stands for itself.
-    const isRange = characters[first.end] === '-' && characters[first.end + 1] !== ']';
-    const last = isRange ? literalAt(characters, first.end + 1) : first;
-    if (last === undefined) return unclosed;
-    if (last.point < first.point) return 'has a range in [ ] that runs backwards';
-    ranges.push([first.point, last.point]);
-    at = last.end;
-  }
-  if (ranges.length === 0) return String.raw`has a set with nothing in it; write \[ for a plain [`;
-  return { set: { negated, ranges }, end: at + 1 };
-}
-
-/** The character at an index, or the one that a `\` there escapes; `undefined` behind the end. */
-function literalAt(characters: readonly string[], at: number): { point: number; end: number } | undefined {
-  const index = characters[at] === '\\' ? at + 1 : at;
-  const point = characters[index]?.codePointAt(0);
-  return point === undefined ? undefined : { point, end: index + 1 };
+  return ((state[words - 1] ?? 0) & matched) !== 0;
 }

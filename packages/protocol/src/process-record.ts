@@ -43,7 +43,7 @@ export function processRecordFromWire(
   kernelTime: bigint,
   clockOffset: bigint,
 ): ProcessRecord {
-  if (typeof value !== 'object' || value === null) throw malformed('that is no map');
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw malformed('that is no map');
   const fields = value as Record<string, unknown>;
   const startTime = nanoseconds(fields['startTime']);
   const endTime = fields['endTime'] === undefined ? undefined : nanoseconds(fields['endTime']);

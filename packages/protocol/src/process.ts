@@ -107,10 +107,15 @@ export function processFromWire(fields: Readonly<Record<string, unknown>>): Proc
     throw malformed('of no known detail');
   const info: Record<string, unknown> = { id, comm, detail };
   for (const name of textFields) if (typeof fields[name] === 'string') info[name] = fields[name];
-  if (Array.isArray(args)) info['args'] = args.map(String);
+  if (Array.isArray(args)) info['args'] = args.map(argumentFromWire);
   if (argsTruncated === true) info['argsTruncated'] = true;
   if (Array.isArray(ancestors)) info['ancestors'] = ancestors.map(ancestorFromWire);
   return info as unknown as ProcessInfo;
+}
+
+function argumentFromWire(value: unknown): string {
+  if (typeof value !== 'string') throw malformed('with an argument that is no string');
+  return value;
 }
 
 function ancestorFromWire(value: unknown): Ancestor {

@@ -19,8 +19,13 @@ import {
 } from '@procbus/protocol';
 import type { Batch } from '../kernel/kernel-stream.ts';
 import { interestOf, ownInterest, unionOf, type Interest } from '../kernel/socket-filter.ts';
-import type { Told } from '../processes/process-table.ts';
-import { circumstancesOf } from './circumstances.ts';
+import { clockOffset, monotonicTime } from '../libc.ts';
+import type { Process } from '../processes/process.ts';
+import type { ProcessTable } from '../processes/process-table.ts';
+import type { Told } from '../processes/told.ts';
+import { bindFilter, subtreesOf } from './bind-filter.ts';
+import { takeSnapshot, type Snapshot } from './snapshot.ts';
+import { circumstancesOf, lifeOf } from './view.ts';
 
 /** A batch whose events come with the processes they are about, each as it is at that moment. */
 export type ToldBatch = Omit<Batch, 'events'> & { readonly events: Iterable<Told> };
@@ -45,10 +50,21 @@ export interface Receiver {
   lose(loss: Loss): void;
 }
 
+/** Where events come from, and whom they are about. */
+export interface Source {
+  readonly table: ProcessTable;
+  /** Told what all subscriptions together want, whenever that may have changed. */
+  setInterest(interest: Interest): void;
+  /** Publishes what has been told by now. */
+  catchUp(): void;
+}
+
 interface Group {
   readonly filter: Filter;
   readonly interest: Interest;
   readonly receivers: Set<Receiver>;
+  /** Ends the watching of each subtree that the filter asks for. */
+  readonly subtrees: readonly ((processes: Iterable<Process>) => void)[];
 }
 
 /** Bytes of packed events in one delivery at most; the rest of its message takes less than 64. */
@@ -63,12 +79,11 @@ export class Broadcast {
   dropped = 0;
 
   readonly #groups = new Map<string, Group>();
-  readonly #onInterest: (interest: Interest) => void;
+  readonly #source: Source;
   #seq = 0;
 
-  /** @param onInterest - told what all subscriptions together want, whenever that may have changed */
-  constructor(onInterest: (interest: Interest) => void) {
-    this.#onInterest = onInterest;
+  constructor(source: Source) {
+    this.#source = source;
   }
 
   /** The last sequence number given out. */
@@ -81,56 +96,97 @@ export class Broadcast {
     return unionOf([ownInterest, ...[...this.#groups.values()].map((group) => group.interest)]);
   }
 
-  /** Adds a subscription. What the kernel tells from now on reaches it. */
-  subscribe(filter: Filter, receiver: Receiver): void {
-    const group = this.#groups.get(filter.key);
-    if (group !== undefined) {
-      group.receivers.add(receiver);
-      return;
-    }
-    this.#groups.set(filter.key, {
-      filter,
-      interest: interestOf(filter),
-      receivers: new Set([receiver]),
-    });
-    this.#onInterest(this.interest);
+  /**
+   * Adds a subscription. What the kernel tells from now on reaches it.
+   *
+   * @returns ends the subscription
+   * @throws ProcbusError `bad-filter`
+   */
+  subscribe(request: unknown, receiver: Receiver): () => void {
+    const group = this.#groupOf(this.#bind(request));
+    group.receivers.add(receiver);
+    return () => {
+      group.receivers.delete(receiver);
+      if (group.receivers.size === 0) this.#remove(group);
+    };
   }
 
-  /** Ends a subscription that {@link subscribe} began. */
-  unsubscribe(filter: Filter, receiver: Receiver): void {
-    const group = this.#groups.get(filter.key);
-    if (group?.receivers.delete(receiver) !== true || group.receivers.size > 0) return;
+  /**
+   * All processes that a filter lets through, as of now.
+   *
+   * @throws ProcbusError `bad-filter`
+   */
+  snapshot(request: unknown, ended: boolean): Snapshot {
+    const filter = this.#bind(request);
+    const { table } = this.#source;
+    const kernelTime = monotonicTime();
+    const subtrees = subtreesOf(filter).map((id) => table.subtrees.watch(id, table.find(id)));
+    try {
+      const now = { seq: this.#seq, kernelTime, clockOffset: clockOffset() };
+      return takeSnapshot(table, filter, ended, now);
+    } finally {
+      for (const unwatch of subtrees) unwatch(table.all());
+    }
+  }
+
+  #bind(request: unknown): Filter {
+    // The process that it is about may have begun a moment ago.
+    this.#source.catchUp();
+    return bindFilter(request, this.#source.table);
+  }
+
+  #groupOf(filter: Filter): Group {
+    const known = this.#groups.get(filter.key);
+    if (known !== undefined) return known;
+    const { table } = this.#source;
+    const subtrees = subtreesOf(filter).map((id) => table.subtrees.watch(id, table.find(id)));
+    const group = { filter, interest: interestOf(filter), receivers: new Set<Receiver>(), subtrees };
+    this.#groups.set(filter.key, group);
+    this.#source.setInterest(this.interest);
+    return group;
+  }
+
+  #remove({ filter, subtrees }: Group): void {
     this.#groups.delete(filter.key);
-    this.#onInterest(this.interest);
+    for (const unwatch of subtrees) unwatch(this.#source.table.all());
+    this.#source.setInterest(this.interest);
   }
 
   /** Numbers the events of a batch and hands them, and what was lost, to whom they concern. */
-  publish(batch: Batch): void {
-    const first = this.#seq + 1;
-    this.#seq += batch.events.length;
-    for (const { type } of batch.events) this.received.set(type, (this.received.get(type) ?? 0) + 1);
-    for (const group of this.#groups.values()) this.#deliver(group, batch, first);
+  publish(batch: ToldBatch): void {
+    const groups = [...this.#groups.values()].map((group) => ({ group, wanted: [] as WireEvent[] }));
+    for (const { event, process } of batch.events) {
+      const seq = ++this.#seq;
+      this.received.set(event.type, (this.received.get(event.type) ?? 0) + 1);
+      const life = lifeOf(event, process);
+      for (const { group, wanted } of groups) {
+        if (!matches(group.filter, event, process, life)) continue;
+        wanted.push(eventToWire(seq, event, circumstancesOf(event, process, group.filter.include)));
+      }
+    }
+    for (const { group, wanted } of groups) {
+      if (wanted.length > 0) this.#deliver(group, batch, wanted, this.#seq);
+    }
     if (batch.lost === 'unknown') this.#lose(batch, 0);
     else if (batch.lost > 0) this.#lose(batch, batch.lost);
   }
 
-  #deliver(group: Group, batch: Batch, first: number): void {
+  /** Hands events to a group, in as many deliveries as it takes; `seq` is how far they reach. */
+  #deliver(group: Group, batch: ToldBatch, events: readonly WireEvent[], seq: number): void {
     const { clockOffset, kernelTime } = batch;
-    const wanted: WireEvent[] = [];
-    batch.events.forEach((event, index) => {
-      if (matches(group.filter, event)) wanted.push(eventToWire(first + index, event));
-    });
-    for (let start = 0; start < wanted.length; start += deliveryLimit) {
-      const events = wanted.slice(start, start + deliveryLimit);
-      const [from, to] = [seqOf(events[0]), seqOf(events.at(-1))];
-      const seq = start + events.length === wanted.length ? this.#seq : to;
-      const packed = pack(events);
-      const delivery = { seq, clockOffset, packed, count: events.length, from, to, kernelTime };
-      for (const receiver of group.receivers) receiver.deliver(delivery);
+    const packed = pack(events);
+    const [from, to] = [seqOf(events[0]), seqOf(events.at(-1))];
+    if (packed.length > longestDelivery && events.length > 1) {
+      const half = events.length >> 1;
+      this.#deliver(group, batch, events.slice(0, half), seqOf(events[half - 1]));
+      this.#deliver(group, batch, events.slice(half), seq);
+      return;
     }
+    const delivery = { seq, clockOffset, packed, count: events.length, from, to, kernelTime };
+    for (const receiver of group.receivers) receiver.deliver(delivery);
   }
 
-  #lose({ clockOffset, kernelTime }: Batch, count: number): void {
+  #lose({ clockOffset, kernelTime }: ToldBatch, count: number): void {
     this.dropped += count;
     const from = this.#seq + 1;
     // A loss that nobody can count takes a number all the same, to be told in its place.

@@ -11,7 +11,7 @@ import { ProcbusError, type KernelEvent } from '@procbus/protocol';
 import * as libc from '../libc.ts';
 import { CN_IDX_PROC, CN_VAL_PROC } from './datagram.ts';
 import { Ring, ringSlots } from './ring.ts';
-import { assemble, ownInterest, socketFilter, type Interest } from './socket-filter.ts';
+import { assemble, socketFilter, type Interest } from './socket-filter.ts';
 
 const NETLINK_CONNECTOR = 11;
 const SOL_NETLINK = 270;

@@ -78,6 +78,13 @@ export class HeldExits {
     return told;
   }
 
+  /** The held exits of processes that are over by now, which are no longer held. */
+  takeOver(): KernelEvent[] {
+    const over = [...this.#held.values()].filter(({ pidfd }) => isReadable(pidfd));
+    for (const { event } of over) this.#forget(event.pid);
+    return over.map(({ event }) => event);
+  }
+
   close(): void {
     for (const pid of this.#held.keys()) this.#forget(pid);
   }

@@ -63,6 +63,15 @@ export class KernelStream {
     this.#exits.close();
   }
 
+  /** Hands on, now, all that the kernel has told so far. Not from within a batch. */
+  catchUp(): void {
+    const now = monotonicTime();
+    this.#queue.unshift(...this.#exits.takeOver());
+    do this.#handOn();
+    while ((this.#queue[0]?.kernelTime ?? now) < now);
+    if (this.#queue.length > 0) this.#next();
+  }
+
   /** Hands a batch on, now or as soon as its turn comes; until then nothing wakes us. */
   #next(): void {
     if (this.#timer !== undefined) return;

@@ -42,6 +42,15 @@ export class Outbox {
     if (this.#socket.writable) this.#socket.write(packFrame(message));
   }
 
+  /** Queues a message whose last element is packed already. */
+  sendPacked(head: readonly unknown[], packed: Buffer): void {
+    if (!this.#socket.writable) return;
+    this.#socket.cork();
+    this.#socket.write(packFrameHead(head, packed.length));
+    this.#socket.write(packed);
+    this.#socket.uncork();
+  }
+
   /** Queues events, or drops and counts them. */
   deliver(subscription: number, delivery: Delivery): void {
     const { seq, clockOffset, packed } = delivery;
@@ -51,12 +60,7 @@ export class Outbox {
       this.#remember(subscription, { where: 'queue', count, from, to, clockOffset, kernelTime });
       return;
     }
-    if (!this.#socket.writable) return;
-    const head = packFrameHead(helperMessage.eventsHead(subscription, seq, clockOffset), packed.length);
-    this.#socket.cork();
-    this.#socket.write(head);
-    this.#socket.write(packed);
-    this.#socket.uncork();
+    this.sendPacked(helperMessage.eventsHead(subscription, seq, clockOffset), packed);
   }
 
   /** Tells a subscription of a loss, now or when there is room again. */

@@ -11,17 +11,16 @@ import {
   helperMessage,
   maxClientPayload,
   parseClientMessage,
-  parseFilter,
   ProcbusError,
   requestOf,
   unpack,
   versions,
   type ClientMessage,
-  type Filter,
   type HelperHello,
   type StreamPosition,
 } from '@procbus/protocol';
 import type { Broadcast, Receiver } from '../bus/broadcast.ts';
+import { packParts, type Snapshot } from '../bus/snapshot.ts';
 import { clockOffset } from '../libc.ts';
 import { log } from '../log.ts';
 import { Outbox } from './outbox.ts';
@@ -39,17 +38,16 @@ export interface Host {
   stats(): Record<string, unknown>;
 }
 
-interface Subscription {
-  readonly filter: Filter;
-  readonly receiver: Receiver;
-}
-
 export class Session {
   readonly outbox: Outbox;
   readonly #socket: Socket;
   readonly #host: Host;
   readonly #decoder = new FrameDecoder(maxClientPayload);
-  readonly #subscriptions = new Map<number, Subscription>();
+  /** What ends each subscription. */
+  readonly #subscriptions = new Map<number, () => void>();
+  /** What came while a snapshot was on its way; it is answered in order. */
+  readonly #waiting: unknown[] = [];
+  #sending = false;
   #greeted = false;
   #leaving = false;
 
@@ -81,7 +79,8 @@ export class Session {
       for (const payload of this.#decoder.push(chunk)) {
         if (this.#leaving) return;
         checkStructure(payload, clientStructure);
-        this.#answer(unpack(payload));
+        this.#waiting.push(unpack(payload));
+        this.#answerWaiting();
       }
     } catch (error) {
       // Where a frame cannot be read, the rest of the stream cannot be trusted either.
@@ -89,6 +88,10 @@ export class Session {
       this.#end();
     }
     if (this.outbox.full) this.#socket.pause();
+  }
+
+  #answerWaiting(): void {
+    while (!this.#sending && !this.#leaving && this.#waiting.length > 0) this.#answer(this.#waiting.shift());
   }
 
   #answer(value: unknown): void {
@@ -116,6 +119,8 @@ export class Session {
       case 'unsubscribe':
         this.#unsubscribe(message.subscription);
         return this.#result(message.request, null);
+      case 'snapshot':
+        return this.#snapshot(message.request, this.#host.broadcast.snapshot(message.filter, message.ended));
       case 'ping':
         return this.#result(message.request, helperMessage.position(this.#position()));
       case 'stats':
@@ -134,27 +139,47 @@ export class Session {
         remedy: 'Unsubscribe first, or open another connection.',
       });
     }
-    const filter = parseFilter(filterRequest);
     const receiver: Receiver = {
       deliver: (delivery) => this.outbox.deliver(request, delivery),
       lose: (loss) => this.outbox.lose(request, loss),
     };
-    this.#host.broadcast.subscribe(filter, receiver);
-    this.#subscriptions.set(request, { filter, receiver });
+    this.#subscriptions.set(request, this.#host.broadcast.subscribe(filterRequest, receiver));
   }
 
   #unsubscribe(id: number): void {
-    const subscription = this.#subscriptions.get(id);
-    if (subscription === undefined) {
+    const end = this.#subscriptions.get(id);
+    if (end === undefined) {
       throw new ProcbusError('no-such-subscription', `there is no subscription ${id}`);
     }
     this.#subscriptions.delete(id);
     this.outbox.forget(id);
-    this.#host.broadcast.unsubscribe(subscription.filter, subscription.receiver);
+    end();
   }
 
   #unsubscribeAll(): void {
     for (const id of this.#subscriptions.keys()) this.#unsubscribe(id);
+  }
+
+  /** Sends a snapshot part by part, as the client reads it; its further requests wait meanwhile. */
+  #snapshot(request: number, { processes, ...position }: Snapshot): void {
+    const parts = packParts(processes);
+    const sendMore = (): void => {
+      this.#sending = true;
+      while (!this.outbox.full) {
+        const { value: part } = parts.next();
+        if (part === undefined) {
+          this.#sending = false;
+          return this.#result(request, helperMessage.snapshotPosition(position));
+        }
+        this.outbox.sendPacked(helperMessage.processesHead(request), part);
+      }
+      this.#socket.pause();
+      this.#socket.once('drain', () => {
+        sendMore();
+        this.#answerWaiting();
+      });
+    };
+    sendMore();
   }
 
   #hello(version: number): HelperHello {

@@ -1,39 +1,54 @@
 /*
- * The facts of a process, put together from the files of /proc.
+ * The facts of a process, put together from what the files of /proc say.
  */
 import { bootOffset } from '../libc.ts';
 import { containerOf } from './container.ts';
-import type { Facts } from './process.ts';
-import { readArguments, readCgroup, readCwd, readExe, readIds, readStat } from './procfs.ts';
+import type { Facts, Image } from './process.ts';
+import { argsLimit, readIds, readRaw, readStat, type RawFile } from './procfs.ts';
 
 const tick = 10_000_000n; // ns; the kernel's USER_HZ is 100 on every architecture we run on
 
-/** What an exec changes. */
-type Image = Pick<
-  Facts,
-  'comm' | 'exe' | 'args' | 'argsTruncated' | 'cwd' | 'cgroup' | 'container' | 'detail'
->;
+/** What to read of a program, the most fleeting first: all but the name and the cgroup go with its last thread. */
+export const imageFiles: readonly RawFile[] = ['args', 'exe', 'cwd', 'comm', 'cgroup'];
 
-/**
- * Reads what an exec changes, the most fleeting first: arguments and program go with the last thread,
- * the name stays until the process is reaped.
- */
+/** The files of {@link imageFiles} as bytes, where they could be read. */
+export type RawImage = Readonly<Record<RawFile, Buffer | undefined>>;
+
+/** Reads all of a program now. */
 export function readImage(pid: number): Image {
-  const found = readArguments(pid);
-  const exe = readExe(pid);
-  const cwd = readCwd(pid);
-  const text = readCgroup(pid);
-  const comm = readStat(pid)?.comm;
+  const raw: Partial<Record<RawFile, Buffer | undefined>> = {};
+  for (const file of imageFiles) {
+    const bytes = readRaw(pid, file);
+    raw[file] = bytes === undefined ? undefined : Buffer.from(bytes);
+  }
+  return decodeImage(raw as RawImage);
+}
+
+/** Makes facts of what was read. */
+export function decodeImage(raw: RawImage): Image {
+  // A zombie and a kernel thread have an empty file, and no arguments.
+  const argsBytes = raw.args?.length === 0 ? undefined : raw.args;
+  const args = argsBytes === undefined ? undefined : splitArguments(argsBytes);
+  const comm = raw.comm?.toString('utf8', 0, raw.comm.length - 1);
+  const cgroup = raw.cgroup?.toString();
+  const truncated = argsBytes !== undefined && argsBytes.length > argsLimit;
   return {
-    comm: comm ?? found?.args[0]?.split('/').at(-1)?.slice(0, 15) ?? '',
-    exe,
-    args: found?.args,
-    argsTruncated: found?.truncated === true ? true : undefined,
-    cwd,
-    cgroup: text === undefined ? undefined : cgroupPath(text),
-    container: text === undefined ? undefined : containerOf(text),
-    detail: detailOf(found !== undefined, exe !== undefined, comm !== undefined),
+    comm: comm ?? args?.[0]?.split('/').at(-1)?.slice(0, 15) ?? '',
+    exe: raw.exe?.toString(),
+    args,
+    argsTruncated: truncated ? true : undefined,
+    cwd: raw.cwd?.toString(),
+    cgroup: cgroup === undefined ? undefined : cgroupPath(cgroup),
+    container: cgroup === undefined ? undefined : containerOf(cgroup),
+    detail: detailOf(args !== undefined, raw.exe !== undefined, comm !== undefined),
   };
+}
+
+function splitArguments(bytes: Buffer): string[] {
+  let end = Math.min(bytes.length, argsLimit);
+  // Each argument ends with a NUL, and so does the last one.
+  if (end === bytes.length && bytes[end - 1] === 0) end--;
+  return bytes.toString('utf8', 0, end).split('\0');
 }
 
 function detailOf(args: boolean, exe: boolean, comm: boolean): Facts['detail'] {
@@ -41,14 +56,29 @@ function detailOf(args: boolean, exe: boolean, comm: boolean): Facts['detail'] {
   return args || exe || comm ? 'partial' : 'gone';
 }
 
-/** All that /proc tells of a process; undefined where it is gone. */
-export function readProcess(pid: number): { startTime: bigint; ppid: number; facts: Facts } | undefined {
+/** All that /proc tells of a process. */
+export interface FoundProcess {
+  /** ns of CLOCK_MONOTONIC, exact to 10 ms. */
+  readonly startTime: bigint;
+  readonly ppid: number;
+  readonly facts: Facts;
+}
+
+/** Reads all of a process; undefined where it is gone, or has ended. */
+export function readProcess(pid: number): FoundProcess | undefined {
   const stat = readStat(pid);
   const ids = readIds(pid);
-  if (stat === undefined || ids === undefined) return undefined;
+  if (stat === undefined || stat.isOver || ids === undefined) return undefined;
   const { sid, tty, ppid, startTicks } = stat;
-  const startTime = BigInt(startTicks) * tick - bootOffset();
-  return { startTime, ppid, facts: { ...readImage(pid), ...ids, sid, tty } };
+  return { startTime: startTimeOf(startTicks), ppid, facts: { ...readImage(pid), ...ids, sid, tty } };
+}
+
+/** /proc tells a start to 10 ms, and the clocks differ by a little, in ns. */
+export const startPrecision = 20_000_000n;
+
+/** A start as /proc tells it, on the clock of events. */
+export function startTimeOf(ticks: number): bigint {
+  return BigInt(ticks) * tick - bootOffset();
 }
 
 /** The path in the unified hierarchy, or else in systemd's own. */

@@ -1,7 +1,7 @@
 /*
  * The process table: who every process of the machine is, kept by the events of the kernel.
  *
- * Idea: a fork inherits its parent's facts, an exec reads new ones from /proc, an exit closes the
+ * Idea: a fork inherits its parent's facts, an exec brings new ones from /proc, an exit closes the
  * record, which is kept for a while for those who ask late.
  * Invariants: a pid leads to the process that has it now and never to an earlier one; what is
  * forgotten leaves nothing behind.
@@ -9,15 +9,10 @@
  * its last exec.
  */
 import type { KernelEvent } from '@procbus/protocol';
-import { readImage, readProcess } from './facts.ts';
-import { processId, type Facts, type Process } from './process.ts';
-import { listPids, readStat } from './procfs.ts';
-
-/** An event with the process it is about. */
-export interface Told {
-  readonly event: KernelEvent;
-  readonly process: Process;
-}
+import { startPrecision, type FoundProcess } from './facts.ts';
+import { Process, type Facts, type Image } from './process.ts';
+import { Subtrees } from './subtrees.ts';
+import { beginningOf, endOf, type Told } from './told.ts';
 
 /** How long an ended process is remembered, in ns. */
 const graceTime = 60_000_000_000n;
@@ -35,42 +30,109 @@ const unknownFacts: Facts = {
   detail: 'gone',
 };
 
+/** What the table wants to know of /proc. */
+export interface Proc {
+  /** All processes. */
+  listPids(): number[];
+  /** All of a process; undefined where it is gone. */
+  readProcess(pid: number): FoundProcess | undefined;
+  /** The parent of a process; undefined where it is gone. */
+  parentOf(pid: number): number | undefined;
+  /** Whether there is a process that we may not see (`hidepid`). */
+  isHidden(pid: number): boolean;
+  /** The program that a process began with an exec. */
+  imageOf(exec: KernelEvent): Image;
+}
+
 export class ProcessTable {
+  /** Whether events were lost, and /proc has not been looked at since. */
+  isDoubtful = false;
+  /** The subtrees that somebody watches. */
+  readonly subtrees: Subtrees = new Subtrees();
+  readonly #proc: Proc;
   readonly #living = new Map<number, Process>();
   /** In the order they ended. */
   #ended: Process[] = [];
+
+  constructor(proc: Proc) {
+    this.#proc = proc;
+  }
 
   /** How many processes live and how many are remembered. */
   get size(): { living: number; ended: number } {
     return { living: this.#living.size, ended: this.#ended.length };
   }
 
-  /** The process that has a pid now. */
+  /** The process that has a pid now, met now if need be. */
   get(pid: number): Process | undefined {
+    if (!this.#living.has(pid)) this.meet(pid);
     return this.#living.get(pid);
+  }
+
+  /** The living process of an id. */
+  find(id: string): Process | undefined {
+    const process = this.#living.get(Number.parseInt(id, 10));
+    return process?.id === id ? process : undefined;
+  }
+
+  /** All that live, and those that are remembered. */
+  *all(): Generator<Process, void, undefined> {
+    yield* this.#living.values();
+    yield* this.#ended;
+  }
+
+  /** All that live. */
+  get living(): ReadonlyMap<number, Process> {
+    return this.#living;
+  }
+
+  /** Those that have ended not long before a time, in ns of CLOCK_MONOTONIC. */
+  endedBefore(kernelTime: bigint): Process[] {
+    const since = kernelTime - graceTime;
+    return this.#ended.slice(-endedLimit).filter(({ endTime = 0n }) => endTime > since);
   }
 
   /** Meets all processes that live already. Call it when events have begun to flow, so that none is missed. */
   scan(): void {
-    for (const pid of listPids()) if (!this.#living.has(pid)) this.#meet(pid);
+    for (const pid of this.#proc.listPids()) if (!this.#living.has(pid)) this.meet(pid);
   }
 
   /**
-   * Brings the table up to date, event by event, and says of each which process it is about. The
-   * process is as it was at that moment only until the next event is taken.
+   * Brings the table up to date, event by event, and says of each which process it is about. Where
+   * events were lost, what must have happened before is told as synthetic events in between.
    */
-  *follow(events: readonly KernelEvent[]): Generator<Told, void, undefined> {
-    const images = readImages(events);
-    for (const event of events) yield { event, process: this.#apply(event, images.get(event)) };
+  *follow(events: Iterable<KernelEvent>): Generator<Told, void, undefined> {
+    for (const event of events) {
+      const missed = this.#missed(event);
+      if (this.isDoubtful) yield* missed;
+      yield { event, process: this.#apply(event) };
+    }
   }
 
-  #apply(event: KernelEvent, image: Partial<Facts> | undefined): Process {
-    if (event.pid !== event.tid && event.type !== 'coredump') return this.#find(event);
+  /** What nobody told, and has to have happened before an event. */
+  #missed(event: KernelEvent): Told[] {
+    const { pid, kernelTime } = event;
+    const known = this.#living.get(pid);
+    if (event.type !== 'fork' || event.pid !== event.tid) {
+      if (known !== undefined) return [];
+      const met = this.meet(pid);
+      return (met.length > 0 ? met : [this.#add(pid, kernelTime, undefined, unknownFacts)]).map(beginningOf);
+    }
+    const parents = this.#living.has(event.ppid) ? [] : this.meet(event.ppid);
+    const told = parents.map(beginningOf);
+    if (known === undefined || startedBy(known, kernelTime)) return told;
+    this.end(known, kernelTime);
+    return [...told, endOf(known, kernelTime)];
+  }
+
+  #apply(event: KernelEvent): Process {
+    // Only what happens to the first thread happens to the process.
+    if (event.pid !== event.tid) return this.#find(event);
     switch (event.type) {
       case 'fork':
         return this.#fork(event.pid, event.ppid, event.kernelTime);
       case 'exec':
-        return this.#change(event, image ?? {});
+        return this.#change(event, this.#begun(event));
       case 'exit':
         return this.#exit(event);
       case 'uid':
@@ -88,12 +150,23 @@ export class ProcessTable {
   }
 
   #fork(pid: number, ppid: number, kernelTime: bigint): Process {
+    // The scan may have met it already.
     const known = this.#living.get(pid);
-    // The scan may have met it already: then it started when the event says, and not later.
-    if (known !== undefined && known.startTime >= kernelTime - scanPrecision) return known;
-    if (known !== undefined) this.#end(known, kernelTime);
-    const parent = this.#living.get(ppid) ?? this.#meet(ppid);
+    if (known !== undefined) return known;
+    const parent = this.#living.get(ppid);
     return this.#add(pid, kernelTime, parent, parent?.facts ?? unknownFacts);
+  }
+
+  /** What an exec changes; where it could not be read in time, the rest most likely is as it was. */
+  #begun(exec: KernelEvent): Image {
+    const image = this.#proc.imageOf(exec);
+    const { comm, cwd, cgroup, container } = this.#find(exec).facts;
+    return {
+      ...image,
+      comm: image.comm === '' ? comm : image.comm,
+      cwd: image.cwd ?? cwd,
+      ...(image.cgroup === undefined ? { cgroup, container } : {}),
+    };
   }
 
   #change(event: KernelEvent, changed: Partial<Facts>): Process {
@@ -105,78 +178,63 @@ export class ProcessTable {
   #exit(event: KernelEvent & { type: 'exit' }): Process {
     const process = this.#find(event);
     process.status = event.status;
-    this.#end(process, event.kernelTime);
+    this.end(process, event.kernelTime);
     return process;
   }
 
-  /** The process of an event; one that is not known is met now, or is a stranger that has gone. */
-  #find({ pid, kernelTime }: KernelEvent): Process {
-    return this.#living.get(pid) ?? this.#meet(pid) ?? this.#add(pid, kernelTime, undefined, unknownFacts);
+  #find({ pid }: KernelEvent): Process {
+    return this.#living.get(pid) as Process;
   }
 
-  /** Takes a process in that began before our time, from /proc. */
-  #meet(pid: number): Process | undefined {
-    const found = readProcess(pid);
-    if (found === undefined) return undefined;
+  /**
+   * Takes in a process that began without our knowing, from /proc, and its parents where they are
+   * not known either.
+   *
+   * @returns those that are new, parents first; none where the process is gone
+   */
+  meet(pid: number): Process[] {
+    const found = this.#proc.readProcess(pid);
+    if (found === undefined) return [];
     const process = this.#add(pid, found.startTime, undefined, found.facts);
-    const parent = found.ppid === 0 ? undefined : (this.#living.get(found.ppid) ?? this.#meet(found.ppid));
-    this.#adopt(process, parent);
-    return process;
+    // Only now that this one is known, as a pid given anew might otherwise lead round in a circle.
+    const parents = found.ppid === 0 || this.#living.has(found.ppid) ? [] : this.meet(found.ppid);
+    const parent = this.#living.get(found.ppid);
+    process.adoptBy(parent);
+    this.subtrees.inherit(process, parent);
+    return [...parents, process];
   }
 
-  #add(pid: number, startTime: bigint, parent: Process | undefined, facts: Facts): Process {
-    const id = processId(pid, startTime);
-    const process: Process = { id, pid, startTime, parent: undefined, children: new Set(), facts };
-    this.#adopt(process, parent);
-    this.#living.set(pid, process);
-    return process;
-  }
-
-  #adopt(process: Process, parent: Process | undefined): void {
-    process.parent?.children.delete(process);
-    process.parent = parent;
-    parent?.children.add(process);
-  }
-
-  #end(process: Process, endTime: bigint): void {
+  /** Closes the record of a process. */
+  end(process: Process, endTime: bigint): void {
     process.endTime = endTime;
     if (this.#living.get(process.pid) === process) this.#living.delete(process.pid);
     process.parent?.children.delete(process);
-    // Whoever adopts its children, init or a subreaper, only the kernel knows.
+    // Who adopts its children, init or a subreaper, only the kernel knows.
     for (const child of process.children) {
-      const ppid = readStat(child.pid)?.ppid ?? 1;
-      this.#adopt(child, this.#living.get(ppid) ?? this.#living.get(1));
+      const ppid = this.#proc.parentOf(child.pid) ?? 1;
+      child.adoptBy(this.#living.get(ppid) ?? this.#living.get(1));
     }
     this.#ended.push(process);
     this.#forget(endTime);
   }
 
+  #add(pid: number, startTime: bigint, parent: Process | undefined, facts: Facts): Process {
+    const process = new Process(pid, startTime, facts);
+    process.adoptBy(parent);
+    this.subtrees.inherit(process, parent);
+    this.#living.set(pid, process);
+    return process;
+  }
+
   /** Drops those that ended too long ago, a good many at a time. */
   #forget(now: bigint): void {
     if (this.#ended.length < 2 * endedLimit && this.#ended.length % 1024 !== 0) return;
-    const keep = this.#ended.findIndex(({ endTime = 0n }) => endTime > now - graceTime);
-    this.#ended = this.#ended.slice(Math.max(keep, this.#ended.length - endedLimit));
+    const kept = this.#ended.findIndex(({ endTime = 0n }) => endTime > now - graceTime);
+    this.#ended = kept < 0 ? [] : this.#ended.slice(Math.max(kept, this.#ended.length - endedLimit));
   }
 }
 
-/** /proc tells a start to 10 ms, and the clocks differ by a little. */
-const scanPrecision = 20_000_000n;
-
-/**
- * Reads the facts of programs that have just begun, the latest first: they are the most likely to be
- * still there. Where a process has begun another one since, the facts are those of the last.
- */
-function readImages(events: readonly KernelEvent[]): Map<KernelEvent, Partial<Facts>> {
-  const images = new Map<KernelEvent, Partial<Facts>>();
-  const seen = new Set<number>();
-  for (let index = events.length - 1; index >= 0; index--) {
-    const event = events[index] as KernelEvent;
-    if (event.type !== 'exec') continue;
-    images.set(
-      event,
-      seen.has(event.pid) ? { exe: undefined, args: undefined, detail: 'gone' } : readImage(event.pid),
-    );
-    seen.add(event.pid);
-  }
-  return images;
+/** Whether a process that began at a time is this one, and not one that had the pid before. */
+function startedBy({ startTime }: Process, kernelTime: bigint): boolean {
+  return startTime >= kernelTime - startPrecision;
 }

@@ -4,10 +4,11 @@
  * Who it is (pid and start) never changes; what is known of it is a value that is replaced as a
  * whole, so that an event keeps the facts of its own moment.
  */
-import type { Ancestor, Detail } from '@procbus/protocol';
+import type { Ancestor, Detail, Subject } from '@procbus/protocol';
+import { userName } from './users.ts';
 
-/** What can change in the life of a process. Processes share it from fork to exec. */
-export interface Facts {
+/** What an exec changes. */
+export interface Image {
   /** Empty where it is not known. */
   readonly comm: string;
   readonly exe?: string | undefined;
@@ -16,6 +17,12 @@ export interface Facts {
   readonly cwd?: string | undefined;
   readonly cgroup?: string | undefined;
   readonly container?: string | undefined;
+  /** How far all this could be read. */
+  readonly detail: Detail;
+}
+
+/** What can change in the life of a process. Processes share it from fork to exec. */
+export interface Facts extends Image {
   readonly uid: number;
   readonly euid: number;
   readonly gid: number;
@@ -23,42 +30,89 @@ export interface Facts {
   readonly sid: number;
   /** Device number of the controlling terminal; 0 for none. */
   readonly tty: number;
-  /** How far the facts of its program could be read. */
-  readonly detail: Detail;
 }
 
+const noSubtrees: ReadonlySet<string> = new Set();
+
 /** A process from its birth, or from when the helper first met it, until it is forgotten. */
-export interface Process {
+export class Process implements Subject {
   /** Pid and start: no other process of this run of the helper has the same. */
   readonly id: string;
   readonly pid: number;
   /** ns of CLOCK_MONOTONIC; for those that are older than the helper, exact to 10 ms. */
   readonly startTime: bigint;
-  /** The process that forked it; undefined where that was before our time. */
-  parent: Process | undefined;
-  /** Its living children; they get another parent when it ends. */
-  readonly children: Set<Process>;
   facts: Facts;
+  /** The parent as it is now; children get another one when theirs ends. */
+  parent: Process | undefined;
+  readonly children: Set<Process> = new Set();
+  /** Ids of the watched processes that it descends from, by fork; shared with its siblings. */
+  subtrees: ReadonlySet<string> = noSubtrees;
   /** ns of CLOCK_MONOTONIC; undefined while it lives. */
-  endTime?: bigint;
+  endTime: bigint | undefined;
   /** Its wait status, once it has ended; undefined where nobody saw it end. */
-  status?: number;
-}
+  status: number | undefined;
 
-/** The name of one process among all. */
-export function processId(pid: number, startTime: bigint): string {
-  return `${pid}.${startTime.toString(36)}`;
+  constructor(pid: number, startTime: bigint, facts: Facts) {
+    this.id = `${pid}.${startTime.toString(36)}`;
+    this.pid = pid;
+    this.startTime = startTime;
+    this.facts = facts;
+  }
+
+  /** Makes it a child of another one, and no longer of the one before. */
+  adoptBy(parent: Process | undefined): void {
+    this.parent?.children.delete(this);
+    this.parent = parent;
+    parent?.children.add(this);
+  }
+
+  /** Seconds from its start to some time in its life. */
+  age(kernelTime: bigint): number {
+    return Math.max(0, Number(kernelTime - this.startTime) / 1e9);
+  }
+
+  get comm(): string {
+    return this.facts.comm;
+  }
+
+  get exe(): string | undefined {
+    return this.facts.exe;
+  }
+
+  get args(): readonly string[] | undefined {
+    return this.facts.args;
+  }
+
+  get cgroup(): string | undefined {
+    return this.facts.cgroup;
+  }
+
+  get container(): string | undefined {
+    return this.facts.container;
+  }
+
+  get uid(): number {
+    return this.facts.uid;
+  }
+
+  get user(): string | undefined {
+    return userName(this.facts.uid);
+  }
+
+  isWithin(id: string): boolean {
+    return this.id === id || this.subtrees.has(id);
+  }
+
+  /** The chain from the parent to pid 1, as far as it is known. */
+  get ancestors(): Ancestor[] {
+    const chain: Ancestor[] = [];
+    let ancestor = this.parent;
+    for (; ancestor !== undefined && chain.length < ancestorLimit; ancestor = ancestor.parent) {
+      chain.push({ pid: ancestor.pid, comm: ancestor.comm });
+    }
+    return chain;
+  }
 }
 
 /** So many ancestors are told at most. */
 const ancestorLimit = 64;
-
-/** The chain from the parent to pid 1, as far as it is known. */
-export function ancestorsOf(process: Process): Ancestor[] {
-  const chain: Ancestor[] = [];
-  let ancestor = process.parent;
-  for (; ancestor !== undefined && chain.length < ancestorLimit; ancestor = ancestor.parent) {
-    chain.push({ pid: ancestor.pid, comm: ancestor.facts.comm });
-  }
-  return chain;
-}

@@ -1,81 +1,65 @@
 /*
- * Facts from /proc, see proc(5). The environment of a process is never read.
+ * The files of /proc, see proc(5). The environment of a process is never read.
  *
  * Every function answers undefined where the process is gone or the file is forbidden: both are
- * ordinary here. Files are read with one read(2) into memory that is set up once.
+ * ordinary here. Files are read with one read(2) into memory that is set up once, and their names are
+ * written into such memory too, as all this happens within the half millisecond that a short
+ * process lives.
  */
-import { closeSync, openSync, readdirSync, readlinkSync, readSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
+import { allocate, readFile, readLink, type NativeMemory } from '../libc.ts';
 
 /** Bytes of arguments that are kept. */
 export const argsLimit = 4096;
 
-const buffer = Buffer.alloc(16 * 1024);
+const path = textMemory(64);
+const content = textMemory(16 * 1024);
 
-/** Reads the beginning of a file of a process into the shared buffer; returns how many bytes. */
+/** Native memory, and the same as a Buffer. */
+function textMemory(bytes: number): NativeMemory & { readonly bytes: Buffer } {
+  const memory = allocate(bytes);
+  return { ...memory, bytes: Buffer.from(memory.buffer) };
+}
+
+/** Puts the beginning of a file of a process into `content`; returns how many bytes. */
 function read(pid: number, file: string, limit: number): number | undefined {
-  let fd: number;
-  try {
-    fd = openSync(`/proc/${pid}/${file}`, 'r');
-  } catch {
-    return undefined;
-  }
-  try {
-    return readSync(fd, buffer, 0, limit, null);
-  } catch {
-    return undefined; // ESRCH: it ended between open and read.
-  } finally {
-    closeSync(fd);
-  }
+  path.bytes.write(`/proc/${pid}/${file}\0`, 'latin1');
+  return readFile(path.address, content.address, limit);
 }
 
-function readLink(pid: number, file: string): string | undefined {
-  try {
-    return readlinkSync(`/proc/${pid}/${file}`);
-  } catch {
-    return undefined;
-  }
+/** Puts what a link of a process leads to into `content`; returns how many bytes. */
+function follow(pid: number, link: string): number | undefined {
+  path.bytes.write(`/proc/${pid}/${link}\0`, 'latin1');
+  return readLink(path.address, content.address, 4096);
 }
 
-/** The arguments of a program. */
-export interface Arguments {
-  readonly args: readonly string[];
-  /** Whether there were more than {@link argsLimit} bytes. */
-  readonly truncated: boolean;
+/** What {@link Raw} has of one file: bytes that the next read overwrites. */
+export type RawFile = 'args' | 'exe' | 'comm' | 'cgroup' | 'cwd';
+
+/**
+ * Reads a fact of a program as the bytes it is, for those that will decode it later.
+ *
+ * @returns a view of shared memory, valid until the next read
+ */
+export function readRaw(pid: number, file: RawFile): Buffer | undefined {
+  const bytes = rawReaders[file](pid);
+  return bytes === undefined ? undefined : content.bytes.subarray(0, bytes);
 }
 
-/** The arguments; undefined also for a zombie and a kernel thread, which have none. */
-export function readArguments(pid: number): Arguments | undefined {
+const rawReaders: Readonly<Record<RawFile, (pid: number) => number | undefined>> = {
   // One byte more than is kept tells whether there is more.
-  const bytes = read(pid, 'cmdline', argsLimit + 1);
-  if (bytes === undefined || bytes === 0) return undefined;
-  const truncated = bytes > argsLimit;
-  let end = Math.min(bytes, argsLimit);
-  // Each argument ends with a NUL, and so does the last one.
-  if (!truncated && buffer[end - 1] === 0) end--;
-  return { args: buffer.toString('utf8', 0, end).split('\0'), truncated };
-}
-
-/** Path of the program. */
-export function readExe(pid: number): string | undefined {
-  return readLink(pid, 'exe');
-}
-
-/** The working directory. */
-export function readCwd(pid: number): string | undefined {
-  return readLink(pid, 'cwd');
-}
-
-/** The text of /proc/PID/cgroup, see cgroups(7). */
-export function readCgroup(pid: number): string | undefined {
-  const bytes = read(pid, 'cgroup', buffer.length);
-  return bytes === undefined ? undefined : buffer.toString('utf8', 0, bytes);
-}
+  args: (pid) => read(pid, 'cmdline', argsLimit + 1),
+  exe: (pid) => follow(pid, 'exe'),
+  comm: (pid) => read(pid, 'comm', 64),
+  cgroup: (pid) => read(pid, 'cgroup', 4096),
+  cwd: (pid) => follow(pid, 'cwd'),
+};
 
 /** What /proc/PID/stat tells. */
 export interface Stat {
   readonly comm: string;
-  /** One letter; Z is a zombie. */
-  readonly state: string;
+  /** Whether it has ended, all threads of it, and only waits to be reaped. */
+  readonly isOver: boolean;
   readonly ppid: number;
   readonly sid: number;
   /** Device number of the controlling terminal; 0 for none. */
@@ -89,14 +73,16 @@ export function readStat(pid: number): Stat | undefined {
   const bytes = read(pid, 'stat', 1024);
   if (bytes === undefined) return undefined;
   // The name is in parentheses and may hold any byte: the last ")" ends it.
-  const open = buffer.indexOf(0x28);
-  const close = buffer.lastIndexOf(0x29, bytes - 1);
-  const comm = buffer.toString('utf8', open + 1, close);
-  const fields = buffer.toString('latin1', close + 2, bytes).split(' ');
+  const open = content.bytes.indexOf(0x28);
+  const close = content.bytes.lastIndexOf(0x29, bytes - 1);
+  const comm = content.bytes.toString('utf8', open + 1, close);
+  const fields = content.bytes.toString('latin1', close + 2, bytes).split(' ');
   const [state = '', ppid, , sid, tty] = fields;
+  const threads = Number(fields[17]);
   return {
     comm,
-    state,
+    // A leader that has ended before its threads looks like a zombie as well.
+    isOver: state === 'X' || (state === 'Z' && threads <= 1),
     ppid: Number(ppid),
     sid: Number(sid),
     tty: Number(tty),
@@ -116,7 +102,7 @@ export interface Ids {
 export function readIds(pid: number): Ids | undefined {
   const bytes = read(pid, 'status', 4096);
   if (bytes === undefined) return undefined;
-  const text = buffer.toString('latin1', 0, bytes);
+  const text = content.bytes.toString('latin1', 0, bytes);
   const ids = (name: string): number[] => {
     const at = text.indexOf(`\n${name}:\t`) + name.length + 3;
     return text.slice(at, text.indexOf('\n', at)).split('\t').map(Number);
@@ -126,7 +112,7 @@ export function readIds(pid: number): Ids | undefined {
   return { uid, euid, gid, egid };
 }
 
-/** All processes of the machine. */
+/** All processes of the machine that we may see. */
 export function listPids(): number[] {
   return readdirSync('/proc')
     .filter((name) => name.charCodeAt(0) - 0x30 <= 9 && name.charCodeAt(0) >= 0x31)

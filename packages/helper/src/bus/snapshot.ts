@@ -1,0 +1,56 @@
+/*
+ * A snapshot: all processes that a filter lets through, at one point of the stream.
+ */
+import {
+  matchesProcess,
+  maxHelperPayload,
+  pack,
+  type Filter,
+  type SnapshotPosition,
+  type WireProcess,
+} from '@procbus/protocol';
+import type { ProcessTable } from '../processes/process-table.ts';
+import { recordOf } from './view.ts';
+
+/** What was true, and when. */
+export interface Snapshot extends SnapshotPosition {
+  readonly processes: readonly WireProcess[];
+}
+
+/** Processes of one part, and their bytes at most; what goes with them takes less than 64. */
+const partLimit = 256;
+const longestPart = maxHelperPayload - 64;
+
+/** Takes what is true now: what {@link SnapshotPosition} says is `now`. */
+export function takeSnapshot(
+  table: ProcessTable,
+  filter: Filter,
+  ended: boolean,
+  now: SnapshotPosition,
+): Snapshot {
+  const { kernelTime } = now;
+  const candidates = [...table.living.values(), ...(ended ? table.endedBefore(kernelTime) : [])];
+  const chosen = candidates.filter((process) => {
+    const { endTime = kernelTime, status } = process;
+    return matchesProcess(filter, process, { runtime: process.age(endTime), status });
+  });
+  return { ...now, processes: chosen.map((process) => recordOf(process, filter.include)) };
+}
+
+/** Packs a snapshot part by part, each a packed array that one message can hold. */
+export function* packParts(processes: readonly WireProcess[]): Generator<Buffer, void, undefined> {
+  for (let start = 0; start < processes.length; start += partLimit) {
+    yield* packPart(processes.slice(start, start + partLimit));
+  }
+}
+
+function* packPart(processes: readonly WireProcess[]): Generator<Buffer, void, undefined> {
+  const packed = pack(processes);
+  if (packed.length <= longestPart || processes.length === 1) {
+    yield packed;
+    return;
+  }
+  const half = processes.length >> 1;
+  yield* packPart(processes.slice(0, half));
+  yield* packPart(processes.slice(half));
+}

@@ -1,0 +1,38 @@
+/*
+ * The thread of the exec reader: waits for execs, and reads what was begun before it is over.
+ */
+import { parentPort, workerData } from 'node:worker_threads';
+import type { KernelEvent } from '@procbus/protocol';
+import { Connector } from '../kernel/connector.ts';
+import { hurry, waitReadable } from '../libc.ts';
+import { readImage } from './facts.ts';
+import type { ReaderData, ReaderReady } from './exec-reader.ts';
+import { ImageRing } from './image-ring.ts';
+
+/** Reads until told to stop. */
+function run({ memory, stop }: ReaderData): void {
+  const ring = new ImageRing(memory);
+  const connector = new Connector();
+  connector.setInterest({ processes: new Set(['exec']), threads: new Set() });
+  // Code that has run is compiled, and some times faster: in time for the first program.
+  for (let round = 0; round < 300; round++) readImage(process.pid);
+  const ready: ReaderReady = { urgency: hurry() };
+  parentPort?.postMessage(ready);
+  while (waitReadable(connector.fd, stop) !== stop) {
+    for (let execs = drain(connector); execs.length > 0; execs = drain(connector)) {
+      execs.forEach(({ pid, kernelTime }, index) => {
+        const isLast = !execs.slice(index + 1).some((later) => later.pid === pid);
+        ring.write(pid, kernelTime, isLast);
+      });
+    }
+  }
+  connector.close();
+}
+
+function drain(connector: Connector): KernelEvent[] {
+  const events: KernelEvent[] = [];
+  connector.drain(events, 512);
+  return events.filter(({ type }) => type === 'exec');
+}
+
+run(workerData as ReaderData);

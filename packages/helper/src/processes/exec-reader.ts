@@ -1,0 +1,111 @@
+/*
+ * Who has begun what program, read from /proc while it runs.
+ *
+ * A short process lives half a millisecond from its exec. The main thread serves clients, and would
+ * come too late whenever it is busy; so a thread of its own does nothing but wait for execs and read. It
+ * has its own socket to the kernel, which lets only execs through, and runs before all other work where
+ * the system permits.
+ * Trade-off: the kernel tells each exec twice, and each of our two threads keeps its own queue. What
+ * the thread did not read, for whatever reason, is read by the main thread when it gets there.
+ */
+import { writeSync, closeSync } from 'node:fs';
+import { Worker } from 'node:worker_threads';
+import type { KernelEvent } from '@procbus/protocol';
+import { monotonicTime, openEventfd, type Urgency } from '../libc.ts';
+import { log } from '../log.ts';
+import { decodeImage, readImage } from './facts.ts';
+import { ImageRing } from './image-ring.ts';
+import type { Image } from './process.ts';
+
+/** What the thread is given. */
+export interface ReaderData {
+  readonly memory: SharedArrayBuffer;
+  /** Becomes readable when the thread has to end. */
+  readonly stop: number;
+}
+
+/** What the thread says of itself, once it reads. */
+export interface ReaderReady {
+  readonly urgency: Urgency;
+}
+
+/** ns after an exec for which it makes sense to wait for what the thread reads. */
+const patience = 5_000_000n;
+
+export class ExecReader {
+  /** How the thread came out at the scheduler. */
+  readonly urgency: Urgency;
+  readonly #ring: ImageRing;
+  readonly #stop: number;
+  readonly #ended: Promise<void>;
+  /** What was read and not asked for yet, by pid and time. */
+  readonly #read = new Map<string, { readonly kernelTime: bigint; readonly image: Image }>();
+  #alive = true;
+
+  private constructor(worker: Worker, ring: ImageRing, stop: number, { urgency }: ReaderReady) {
+    this.#ring = ring;
+    this.#stop = stop;
+    this.urgency = urgency;
+    this.#ended = new Promise((resolve) => worker.once('exit', () => resolve()));
+    // Without the thread all is read by the main thread, later but not worse.
+    worker.on('exit', () => (this.#alive = false));
+    worker.on('error', (error) => log(`the thread that reads programs failed: ${error.stack}`));
+  }
+
+  /** Starts the thread; resolves when it hears the kernel. */
+  static async start(): Promise<ExecReader> {
+    const ring = new ImageRing();
+    const stop = openEventfd();
+    const workerData: ReaderData = { memory: ring.memory, stop };
+    const worker = new Worker(new URL(`./exec-reader-thread${extension}`, import.meta.url), { workerData });
+    const ready = await new Promise<ReaderReady>((resolve, reject) => {
+      worker.once('message', resolve);
+      worker.once('error', reject);
+    });
+    return new ExecReader(worker, ring, stop, ready);
+  }
+
+  /** The program that a process began with an exec. */
+  imageOf({ pid, kernelTime }: KernelEvent): Image {
+    const key = keyOf(pid, kernelTime);
+    for (;;) {
+      this.#collect();
+      const found = this.#read.get(key);
+      if (found !== undefined) {
+        this.#read.delete(key);
+        this.#forgetBefore(kernelTime);
+        return found.image;
+      }
+      const left = this.#alive ? kernelTime + patience - monotonicTime() : 0n;
+      if (left <= 0n || !this.#ring.wait(Math.max(1, Number(left) / 1e6))) return readImage(pid);
+    }
+  }
+
+  async close(): Promise<void> {
+    writeSync(this.#stop, new BigUint64Array([1n]));
+    await this.#ended;
+    closeSync(this.#stop);
+  }
+
+  #collect(): void {
+    for (let next = this.#ring.read(); next !== undefined; next = this.#ring.read()) {
+      const { pid, kernelTime, raw } = next;
+      this.#read.set(keyOf(pid, kernelTime), { kernelTime, image: decodeImage(raw) });
+    }
+  }
+
+  /** Drops what nobody will ask for any more; events of two CPUs come a little out of order. */
+  #forgetBefore(kernelTime: bigint): void {
+    for (const [key, read] of this.#read) {
+      if (read.kernelTime > kernelTime - 1_000_000_000n) break;
+      this.#read.delete(key);
+    }
+  }
+}
+
+function keyOf(pid: number, kernelTime: bigint): string {
+  return `${pid}.${kernelTime}`;
+}
+
+/** The thread runs from what is built, as we do; or from the source, in tests. */
+const extension = import.meta.url.endsWith('.ts') ? '.ts' : '.js';
