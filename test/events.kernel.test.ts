@@ -33,7 +33,7 @@ kernelSuite('events of the kernel', [needsProgram('gcc')], () => {
   function checked(events: StreamEvent[]): Record<string, unknown>[] {
     return events.map((event) => {
       if (event.type === 'lost') throw new Error('nothing may be lost here');
-      const { seq, time, kernelTime, cpu, ...rest } = event;
+      const { seq, time, kernelTime, cpu, process: who, ...rest } = event;
       expect(seq).toBeGreaterThan(0);
       expect(BigInt(kernelTime)).toBeGreaterThanOrEqual(begun);
       expect(BigInt(kernelTime)).toBeLessThanOrEqual(process.hrtime.bigint());
@@ -43,19 +43,29 @@ kernelSuite('events of the kernel', [needsProgram('gcc')], () => {
       expect(Math.abs(Date.parse(time) - expected)).toBeLessThan(20);
       expect(cpu).toBeGreaterThanOrEqual(0);
       expect(cpu).toBeLessThan(cpus().length);
+      // Until its exec it is a copy of ourselves.
+      const names = event.type === 'fork' && event.ppid === self ? [ownName] : ['actor', 'näme \u001b[31m'];
+      expect(who).toEqual({
+        id: expect.stringMatching(new RegExp(`^${event.pid}\\.[0-9a-z]+$`)),
+        comm: expect.toBeOneOf(names),
+        detail: 'complete',
+      });
       return rest;
     });
   }
 
   const self = process.pid;
+  const ownName = readFileSync('/proc/self/comm', 'utf8').trim();
 
   test('fork, exec and exit are told of a program that exits with 3', async () => {
     const { program, told } = await act('exit', '3');
     const pid = program.pid;
+    const parent = { id: expect.stringContaining(`${self}.`), comm: ownName, detail: 'complete' };
+    const runtime = expect.closeTo(0.05, 1);
     expect(told).toEqual([
-      { type: 'fork', pid, tid: pid, ppid: self, ptid: expect.any(Number) },
+      { type: 'fork', pid, tid: pid, ppid: self, ptid: expect.any(Number), parent },
       { type: 'exec', pid, tid: pid },
-      { type: 'exit', pid, tid: pid, status: 768, exitCode: 3, ppid: self },
+      { type: 'exit', pid, tid: pid, status: 768, exitCode: 3, ppid: self, runtime },
     ]);
   });
 
@@ -70,6 +80,7 @@ kernelSuite('events of the kernel', [needsProgram('gcc')], () => {
       signal: 'SIGKILL',
       coreDumped: false,
       ppid: self,
+      runtime: expect.any(Number),
     });
   });
 
@@ -123,6 +134,7 @@ kernelSuite('events of the kernel', [needsProgram('gcc')], () => {
         signal: 'SIGABRT',
         coreDumped: toFile ? true : expect.any(Boolean),
         ppid: self,
+        runtime: expect.any(Number),
       },
     ]);
   });

@@ -2,7 +2,7 @@ import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { checkGlob, compileGlob, globMatches, maxGlobLength, type Glob } from '../src/glob.ts';
 
-const matches = (pattern: string, text: string): boolean => globMatches(compileGlob(pattern), text);
+const matches = (pattern: string, text: string): boolean => globMatches(compileGlob(pattern, 'comm'), text);
 
 /** What a pattern is made of, for the reference: pieces as they are written. */
 type Piece =
@@ -12,23 +12,33 @@ type Piece =
 
 const point = (character: string): number => character.codePointAt(0) ?? -1;
 
-/** The reference: the meaning of each piece, tried in every way there is. */
-function means([piece, ...pieces]: readonly Piece[], text: readonly string[]): boolean {
-  if (piece === undefined) return text.length === 0;
-  const [first, ...rest] = text;
+/** The reference: piece by piece, every place in the text that the pieces so far can lead to. */
+function means(pieces: readonly Piece[], text: string): boolean {
+  const characters = Array.from(text);
+  let places = new Set([0]);
+  for (const piece of pieces) {
+    const next = new Set<number>();
+    for (const place of places) {
+      const here = characters[place];
+      if (piece.is === 'star') for (let to = place; to <= characters.length; to++) next.add(to);
+      else if (here !== undefined && takes(piece, here)) next.add(place + 1);
+    }
+    places = next;
+  }
+  return places.has(characters.length);
+}
+
+function takes(piece: Piece, character: string): boolean {
   switch (piece.is) {
     case 'star':
-      return means(pieces, text) || (first !== undefined && means([piece, ...pieces], rest));
     case 'any':
-      return first !== undefined && means(pieces, rest);
+      return true;
     case 'character':
-      return first === piece.character && means(pieces, rest);
+      return character === piece.character;
     case 'set': {
-      if (first === undefined) return false;
-      const within = piece.ranges.some(
-        ([from, to]) => point(from) <= point(first) && point(first) <= point(to),
-      );
-      return within !== piece.negated && means(pieces, rest);
+      const within = ([from, to]: [string, string]): boolean =>
+        point(from) <= point(character) && point(character) <= point(to);
+      return piece.ranges.some(within) !== piece.negated;
     }
   }
 }
@@ -53,8 +63,32 @@ function written(piece: Piece): string {
 
 const escaped = (character: string): string => (/[*?[\]\\!-]/.test(character) ? `\\${character}` : character);
 
-/** Few, so that they meet: two letters, what is special, and two characters that share a surrogate. */
-const character = fc.constantFrom('a', 'b', '/', '*', '?', '[', ']', '!', '-', '\\', '😀', '😁');
+/** Few, so that they meet: two letters, what is special, and others, two of which share a surrogate. */
+const specials = [
+  'a',
+  'b',
+  '/',
+  '*',
+  '?',
+  '[',
+  ']',
+  '!',
+  '-',
+  '\\',
+  '\x7f',
+  '\x80',
+  'é',
+  '\uffff',
+  '😀',
+  '😁',
+];
+const character = fc.constantFrom(...specials);
+/** In a text there may be halves as well, which may meet and be a whole then. */
+const textCharacter = fc.oneof(
+  { weight: 5, arbitrary: fc.constant('a') },
+  { weight: 3, arbitrary: character },
+  { weight: 1, arbitrary: fc.constantFrom('\ud83d', '\ude00', '\ude01', '\u{10ffff}') },
+);
 const range = fc
   .tuple(character, character)
   .map(([a, b]): [string, string] => (point(a) <= point(b) ? [a, b] : [b, a]));
@@ -72,41 +106,86 @@ const piece: fc.Arbitrary<Piece> = fc.oneof(
   },
 );
 
-/** Texts in characters, many of them the same, so that stars have work. */
-const texts = fc.array(
-  fc.oneof({ weight: 3, arbitrary: fc.constant('a') }, { weight: 2, arbitrary: character }),
-  {
-    maxLength: 10,
-  },
+const texts = fc.array(textCharacter, { maxLength: 10 }).map((characters) => characters.join(''));
+
+/** Long patterns, each piece with what it takes of a text, so that long ones match too. */
+const longPairs = fc.array(
+  fc
+    .tuple(
+      fc.oneof(
+        { weight: 5, arbitrary: character.map((c): Piece => ({ is: 'character', character: c })) },
+        piece,
+      ),
+      fc.array(textCharacter, { minLength: 1, maxLength: 3 }),
+    )
+    .map(([piece, characters]): [Piece, string] => [piece, example(piece, characters)]),
+  { minLength: 20, maxLength: 160 },
 );
 
+/** Characters that a piece takes; for a set maybe one that it does not. */
+function example(piece: Piece, characters: readonly string[]): string {
+  if (piece.is === 'star') return characters.join('');
+  if (piece.is === 'character') return piece.character;
+  return characters.find((c) => takes(piece, c)) ?? specials.find((c) => takes(piece, c)) ?? 'a';
+}
+
 describe('a pattern', () => {
-  test('matches what a naive matcher finds to match', () => {
+  test('matches what a simple matcher finds to match', () => {
     const pieces = fc.array(piece, { minLength: 1, maxLength: 7 });
     fc.assert(
       fc.property(pieces, texts, (pattern, text) => {
-        expect(matches(pattern.map(written).join(''), text.join(''))).toBe(means(pattern, text));
+        expect(matches(pattern.map(written).join(''), text)).toBe(means(pattern, text));
       }),
       { numRuns: 20_000 },
     );
   });
 
-  test('of stars, question marks and two letters matches what a naive matcher finds to match', () => {
+  test('of stars, question marks and two letters matches what a simple matcher finds to match', () => {
     const small: Record<string, Piece> = {
       a: { is: 'character', character: 'a' },
       b: { is: 'character', character: 'b' },
       '*': { is: 'star' },
       '?': { is: 'any' },
     };
-    const letters = fc.array(fc.constantFrom('a', 'b'), { maxLength: 12 });
+    const letters = fc.array(fc.constantFrom('a', 'b'), { maxLength: 12 }).map((parts) => parts.join(''));
     const pattern = fc.array(fc.constantFrom('a', 'b', '*', '*', '?'), { minLength: 1, maxLength: 8 });
     fc.assert(
       fc.property(pattern, letters, (symbols, text) => {
         const pieces = symbols.flatMap((symbol) => small[symbol] ?? []);
-        expect(matches(symbols.join(''), text.join(''))).toBe(means(pieces, text));
+        expect(matches(symbols.join(''), text)).toBe(means(pieces, text));
       }),
       { numRuns: 20_000 },
     );
+  });
+
+  test('that is long matches what a simple matcher finds to match', () => {
+    const outcomes = { true: 0, false: 0 };
+    fc.assert(
+      fc.property(longPairs, fc.option(fc.nat(200)), (pairs, without) => {
+        const pieces = pairs.map(([piece]) => piece);
+        const pattern = pieces.map(written).join('');
+        fc.pre(Array.from(pattern).length <= maxGlobLength);
+        const text = pairs.map(([, taken], index) => (index === without ? '' : taken)).join('');
+        const matched = matches(pattern, text);
+        expect(matched).toBe(means(pieces, text));
+        outcomes[`${matched}`]++;
+      }),
+      { numRuns: 2000 },
+    );
+    // Were nearly all outcomes the same, this would say little.
+    expect(Math.min(outcomes.true, outcomes.false)).toBeGreaterThan(100);
+  });
+
+  test.each([1, 30, 31, 32, 33, 63, 64, 65, 127, 128, 254, 255])('of %d characters takes as many', (n) => {
+    for (const one of ['?', 'a']) {
+      const all = one.repeat(n);
+      for (const text of ['a'.repeat(n - 1), 'a'.repeat(n), 'a'.repeat(n + 1)]) {
+        expect(matches(`?${all}`, text)).toBe(text.length === n + 1);
+        expect(matches(`*${all}`, text)).toBe(text.length >= n);
+        expect(matches(`${all}*`, text)).toBe(text.length >= n);
+        if (n < 255) expect(matches(`*${all}*`, text)).toBe(text.length >= n);
+      }
+    }
   });
 
   test.each<[string, string, boolean]>([
@@ -201,8 +280,12 @@ describe('a pattern that is wrong', () => {
     ['[z-a]', 'has a range in [ ] that runs backwards'],
   ])('is refused with a reason: %.20s', (pattern, reason) => {
     expect(checkGlob(pattern)).toBe(reason);
-    expect(() => compileGlob(pattern)).toThrow(
-      expect.objectContaining({ name: 'ProcbusError', code: 'bad-filter', message: `the pattern ${reason}` }),
+    expect(() => compileGlob(pattern, 'comm')).toThrow(
+      expect.objectContaining({
+        name: 'ProcbusError',
+        code: 'bad-filter',
+        message: `comm: the pattern ${reason}`,
+      }),
     );
   });
 
@@ -214,7 +297,7 @@ describe('a pattern that is wrong', () => {
     fc.assert(
       fc.property(anything, anything, (pattern, text) => {
         if (checkGlob(pattern) === undefined) expect(typeof matches(pattern, text)).toBe('boolean');
-        else expect(() => compileGlob(pattern)).toThrow('the pattern ');
+        else expect(() => compileGlob(pattern, 'comm')).toThrow('comm: the pattern ');
       }),
       { numRuns: 5000 },
     );
@@ -230,16 +313,28 @@ describe('matching', () => {
   test.each<[string, Glob['kind']]>([
     ['nginx', 'literal'],
     [String.raw`a\*`, 'literal'],
-    ['*', 'prefix'],
+    ['*', 'suffix'],
+    ['a*', 'prefix'],
     ['/usr/*', 'prefix'],
     ['/usr/***', 'prefix'],
     ['*.service', 'suffix'],
-    ['*a*', 'general'],
+    ['*a*', 'contains'],
+    ['***a***', 'contains'],
+    [`*${'a'.repeat(64)}*`, 'contains'],
+    [`*${'a'.repeat(65)}*`, 'general'],
+    ['a*a', 'general'],
     ['a?', 'general'],
     ['?*', 'general'],
     ['[a]', 'general'],
-  ])('is one comparison where it can be: %s', (pattern, kind) => {
-    expect(compileGlob(pattern)).toMatchObject({ pattern, kind });
+  ])('is left to the runtime where it can be: %s', (pattern, kind) => {
+    expect(compileGlob(pattern, 'comm')).toMatchObject({ pattern, kind });
+  });
+
+  test('leaves nothing behind for the next', () => {
+    const glob = compileGlob(`*a${'?'.repeat(40)}b`, 'comm');
+    const long = `a${'-'.repeat(40)}b`;
+    const texts = [long, '', long, long.slice(0, -1), 'b', long];
+    expect(texts.map((text) => globMatches(glob, text))).toEqual([true, false, true, false, false, true]);
   });
 
   test.each<[string, string]>([
@@ -248,9 +343,12 @@ describe('matching', () => {
     ['sets', `${'*[a]'.repeat(63)}*b`],
     ['a long set', `*[${'b'.repeat(250)}]b`],
     ['one long run', `*${'a'.repeat(254)}b`],
-  ])('takes no longer for being hostile: %s', (_name, pattern) => {
-    // With backtracking, none of these would end within the age of the universe, or of the runner.
-    expect(matches(pattern, 'a'.repeat(4096))).toBe(false);
-    expect(matches(`${pattern.slice(0, -1)}a`, 'a'.repeat(4096))).toBe(!pattern.includes('[b'));
+    ['one long run with a question mark', `*${'a'.repeat(250)}?b*b`],
+    ['a letter in the way of a search', `*ab${'a'.repeat(250)}*b`],
+  ])('follows all ways at once: %s', (_name, pattern) => {
+    const text = 'a'.repeat(4096);
+    expect(matches(pattern, text)).toBe(false);
+    expect(matches(`${pattern.slice(0, -1)}a`, text)).toBe(!pattern.slice(0, -1).includes('b'));
+    expect(matches(`${pattern.slice(0, -1)}a`, `${text}ab${text}`)).toBe(!pattern.includes('[b'));
   });
 });
