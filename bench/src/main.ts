@@ -1,0 +1,41 @@
+/*
+ * The benchmark: `npm run bench [-- NAME…]`. Prints a table for each scenario, writes all figures as
+ * JSON, and ends with 1 where a target is missed.
+ */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { cpus, release } from 'node:os';
+import { filters } from './filters.ts';
+import { inTime } from './in-time.ts';
+import { memory } from './memory.ts';
+import { inRepository } from './programs.ts';
+import { showReport, type Report, type Scenario } from './scenario.ts';
+
+const scenarios: readonly Scenario[] = [filters, inTime, memory];
+
+async function main(names: readonly string[]): Promise<number> {
+  const unknown = names.find((name) => scenarios.every((scenario) => scenario.name !== name));
+  if (unknown !== undefined) {
+    const known = scenarios.map(({ name, about }) => `  ${name.padEnd(10)}${about}\n`).join('');
+    process.stderr.write(`There is no scenario "${unknown}". Known are\n${known}`);
+    return 64;
+  }
+  const chosen = scenarios.filter(({ name }) => names.length === 0 || names.includes(name));
+  const machine = `${cpus().length} × ${cpus()[0]?.model ?? 'CPU'}, Linux ${release()}, Node ${process.versions.node}`;
+  process.stdout.write(`${machine}\n`);
+
+  const reports: Record<string, Report> = {};
+  for (const { name, about, run } of chosen) {
+    process.stdout.write(`\n${name}: ${about}\n`);
+    const report = await run((progress) => process.stderr.write(`  ${progress}\n`));
+    reports[name] = report;
+    process.stdout.write(showReport(report));
+  }
+
+  const file = inRepository('node_modules/.cache/bench.json');
+  mkdirSync(inRepository('node_modules/.cache'), { recursive: true });
+  writeFileSync(file, `${JSON.stringify({ machine, time: new Date().toISOString(), reports }, null, 2)}\n`);
+  process.stdout.write(`\nAll figures: node_modules/.cache/bench.json\n`);
+  return Object.values(reports).every(({ targets }) => targets.every(({ met }) => met)) ? 0 : 1;
+}
+
+process.exitCode = await main(process.argv.slice(2));

@@ -1,0 +1,63 @@
+/*
+ * Whether a helper stays as small as it is, however many processes come and go.
+ */
+import { readFileSync } from 'node:fs';
+import { connect } from '@procbus/client';
+import { finish, loadProgram, startHelper } from './programs.ts';
+import type { Scenario } from './scenario.ts';
+
+const total = 1_000_000;
+const steps = 10;
+
+/** A figure of /proc/PID/status, in MiB. */
+function mebibytes(pid: number, field: string): number {
+  const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+  return Number(new RegExp(`^${field}:\\s+(\\d+) kB`, 'm').exec(status)?.[1]) / 1024;
+}
+
+/** The scenario `memory`. */
+export const memory: Scenario = {
+  name: 'memory',
+  about: `the helper’s memory and table, while ${total.toLocaleString('en-US')} processes come and go`,
+  run: async (progress) => {
+    const helper = await startHelper();
+    const bus = await connect({ socket: helper.socket });
+    try {
+      const figures: { processes: number; rss: number; living: number; ended: number; lost: number }[] = [];
+      for (let step = 0; step <= steps; step++) {
+        if (step > 0) await finish(loadProgram(), ['forks', String(total / steps)]);
+        const { processes, lost } = await bus.stats();
+        const processesSoFar = (step * total) / steps;
+        figures.push({
+          processes: processesSoFar,
+          rss: mebibytes(helper.pid, 'VmRSS'),
+          ...processes,
+          lost: lost.kernel,
+        });
+        progress(`${processesSoFar.toLocaleString('en-US')} processes`);
+      }
+      const warm = figures[2]?.rss ?? Number.NaN;
+      const last = figures.at(-1)?.rss ?? Number.NaN;
+      return {
+        columns: ['processes', 'RSS', 'living', 'ended', 'lost'],
+        rows: figures.map(({ processes, rss, living, ended, lost }) => [
+          processes.toLocaleString('en-US'),
+          `${rss.toFixed(1)} MiB`,
+          String(living),
+          String(ended),
+          String(lost),
+        ]),
+        targets: [
+          {
+            what: `from ${(2 * total) / steps} processes on, memory grows by less than 5 %`,
+            met: last < 1.05 * warm,
+          },
+        ],
+        figures,
+      };
+    } finally {
+      await bus.close();
+      await helper.stop();
+    }
+  },
+};
