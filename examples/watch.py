@@ -4,18 +4,22 @@
 A client of the procbus protocol, written from docs/protocol.md alone. Comments in "quotes" name
 the sections of that page. Needs Python 3.9 and msgpack (Debian and Ubuntu: python3-msgpack).
 """
-import argparse, contextlib, datetime, itertools, json, os, signal, socket, sys
+import argparse, contextlib, datetime, decimal, itertools, json, os, signal, socket, sys
 import msgpack
 
 DEFAULT_SOCKET = "/run/procbus/procbus.sock"  # "Transport"
 LONGEST = 1_048_576  # "Frames": the longest payload that a helper sends, in bytes
 VERSION = 1  # the one version of the protocol that is spoken here
 SUBSCRIPTION = 1  # our only request; its number names the subscription, see "subscribe"
-FIELDS = {  # "Events": what each type has behind type, seq, kernelTime, cpu, pid and tid
+FIELDS = {  # "Events": what each type has behind its circumstances
     "fork": ["ppid", "ptid"], "exec": [], "exit": ["status", "ppid"], "uid": ["uid", "euid"],
     "gid": ["gid", "egid"], "sid": [], "ptrace": ["tracerPid", "tracerTid"], "comm": ["comm"],
     "coredump": ["ppid"],
 }
+PROCESS = [  # "Processes": in the order in which `procbus watch --json` prints them
+    "id", "comm", "detail", "exe", "cwd", "cgroup", "container", "user", "args", "argsTruncated", "ancestors",
+]
+INCLUDES = ["exe", "args", "cwd", "cgroup", "container", "user", "ancestors"]
 SIGNALS = {  # Python has no names for most real-time signals, and before 3.11 none for 16
     **{number.value: number.name for number in signal.Signals},
     **{number: f"SIGRTMIN+{number - 34}" for number in range(35, 64)},
@@ -83,13 +87,34 @@ def watch(stream, wanted):
 
 # "Events"
 def from_event(event, clock_offset):
-    kind, seq, kernel_time, cpu, pid, tid, *_ = event
+    kind, seq, kernel_time, cpu, pid, tid, circumstances, *_ = event
     line = {**stamp(kind, seq, kernel_time, clock_offset), "cpu": cpu, "pid": pid, "tid": tid}
-    for index, name in enumerate(FIELDS[kind], start=6):
-        line[name] = event[index]
-        if name == "status":
-            line.update(from_status(event[index]))
+    for index, name in enumerate(FIELDS[kind], start=7):
+        if name != "status":
+            line[name] = event[index]
+        elif event[index] is not None:  # nil in a synthetic exit: nobody saw it
+            line.update(status=event[index], **from_status(event[index]))
+    return {**line, **from_circumstances(circumstances)}
+
+
+# "Events", "Circumstances"
+def from_circumstances(circumstances):
+    line = {"process": from_process(circumstances["process"])}
+    if "parent" in circumstances:
+        line["parent"] = from_process(circumstances["parent"])
+    return {**line, **pick(circumstances, "runtime", "synthetic")}
+
+
+# "Processes"
+def from_process(process):
+    line = pick(process, *PROCESS)
+    if "ancestors" in line:
+        line["ancestors"] = [pick(ancestor, "pid", "comm") for ancestor in line["ancestors"]]
     return line
+
+
+def pick(fields, *names):
+    return {name: fields[name] for name in names if name in fields}
 
 
 # "Events", `exit`: a raw wait status, see wait(2)
@@ -114,20 +139,44 @@ def stamp(kind, seq, kernel_time, clock_offset):
     return {"type": kind, "seq": seq, "time": time, "kernelTime": str(kernel_time)}
 
 
+# As JavaScript writes it. The json module would do, but for numbers such as 2.0 and 4.2e-05.
+def to_json(value):
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{to_json(name)}:{to_json(of)}" for name, of in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join(map(to_json, value)) + "]"
+    if isinstance(value, float):
+        return number_to_json(value)
+    return json.dumps(value, ensure_ascii=False)
+
+
+def number_to_json(value):  # seconds: at least 0, and far below the 1e21 where exponents begin again
+    if value.is_integer():
+        return str(int(value))
+    if value < 1e-6:
+        digits, exponent = repr(value).split("e")
+        return f"{digits}e{int(exponent)}"
+    return f"{decimal.Decimal(repr(value)):f}"
+
+
 # "Filters" for what the command line asks
 def arguments():
     parser = argparse.ArgumentParser(prog="watch.py", description=__doc__.split("\n")[0])
     parser.add_argument("--socket", default=os.environ.get("PROCBUS_SOCKET") or DEFAULT_SOCKET)
     parser.add_argument("--events", metavar="TYPE,...", default=",".join(FIELDS))
     parser.add_argument("--threads", action="store_true", help="single threads too")
+    parser.add_argument("--include", metavar="FIELD,...", help="tell more: " + ", ".join(INCLUDES))
     parser.add_argument("--count", metavar="N", type=int, help="stop after so many lines")
     options = parser.parse_args()
     events = options.events.split(",")
     if not set(events) <= set(FIELDS):
         parser.error("--events: choose from " + ",".join(FIELDS))
+    include = options.include.split(",") if options.include else []
+    if not set(include) <= set(INCLUDES):
+        parser.error("--include: choose from " + ",".join(INCLUDES))
     if options.count is not None and options.count < 1:
         parser.error("--count: must be 1 or more")
-    return options, {"events": events, "threads": options.threads}
+    return options, {"events": events, "threads": options.threads, "include": include}
 
 
 def main():
@@ -143,7 +192,7 @@ def main():
              "Is procbusd running, is this its socket, and may you open it?")
     try:
         for line in itertools.islice(watch(connection.makefile("rwb"), wanted), options.count):
-            print(json.dumps(line, separators=(",", ":"), ensure_ascii=False), flush=True)
+            print(to_json(line), flush=True)
     except (LookupError, OverflowError, TypeError, ValueError) as error:
         fail(f"what listens at {options.socket} does not speak procbus: {error!r}")
 

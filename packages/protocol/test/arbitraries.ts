@@ -1,8 +1,9 @@
 /*
- * Anything the kernel could tell.
+ * Anything the kernel and /proc could tell.
  */
 import * as fc from 'fast-check';
 import type { KernelEvent } from '../src/event.ts';
+import type { Circumstances, ProcessInfo, WireProcess } from '../src/process.ts';
 
 const id = fc.integer({ min: 1, max: 4_194_304 });
 const idOrNone = fc.oneof(fc.constant(0), id);
@@ -34,4 +35,62 @@ export const kernelEvent: fc.Arbitrary<KernelEvent> = fc.oneof(
   fc.record({ type: fc.constant('ptrace'), ...stamp, tracerPid: idOrNone, tracerTid: idOrNone }),
   fc.record({ type: fc.constant('comm'), ...stamp, comm: fc.string({ unit: 'binary', maxLength: 15 }) }),
   fc.record({ type: fc.constant('coredump'), ...stamp, ppid: idOrNone }),
+);
+
+const text = fc.string({ unit: 'binary', maxLength: 20 });
+
+const info = {
+  id: text,
+  comm: fc.string({ unit: 'binary', maxLength: 15 }),
+  detail: fc.constantFrom('complete', 'partial', 'gone'),
+  exe: text,
+  args: fc.array(text, { maxLength: 4 }),
+  argsTruncated: fc.constant(true),
+  cwd: text,
+  cgroup: text,
+  container: text,
+  user: text,
+  ancestors: fc.array(fc.record({ pid: id, comm: text }), { maxLength: 4 }),
+} as const;
+
+/** What is told of a process, with any of what can be included. */
+export const processInfo: fc.Arbitrary<ProcessInfo> = fc.record(info, {
+  requiredKeys: ['id', 'comm', 'detail'],
+});
+
+/** What is told with an event, with any of what may be left out. */
+export const circumstances: fc.Arbitrary<Circumstances> = fc.record(
+  {
+    process: processInfo,
+    parent: processInfo,
+    runtime: fc
+      .double({ min: 0, noNaN: true, noDefaultInfinity: true })
+      .filter((seconds) => !Object.is(seconds, -0)),
+    synthetic: fc.constant(true),
+  },
+  { requiredKeys: ['process'] },
+);
+
+/** A process of a snapshot; one in two has ended. */
+export const wireProcess: fc.Arbitrary<WireProcess> = fc.record(
+  {
+    ...info,
+    pid: id,
+    ppid: idOrNone,
+    uid: userId,
+    euid: userId,
+    gid: userId,
+    egid: userId,
+    sid: idOrNone,
+    tty: fc.integer({ min: 0, max: 0xfff_ffff }),
+    startTime: fc.bigInt({ min: -(2n ** 55n), max: 2n ** 60n }),
+    endTime: fc.bigInt({ min: 2n ** 60n, max: 2n ** 61n }),
+    status,
+  },
+  {
+    requiredKeys: [
+      ...(['id', 'comm', 'detail', 'pid', 'ppid', 'uid', 'euid', 'gid', 'egid', 'sid', 'tty'] as const),
+      'startTime',
+    ],
+  },
 );

@@ -2,6 +2,7 @@ import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { pack, unpack } from '../src/codec.ts';
 import { isErrorCode, ProcbusError } from '../src/errors.ts';
+import { parseFilter } from '../src/filter.ts';
 import { FrameDecoder, maxClientPayload } from '../src/frame.ts';
 import {
   clientMessage,
@@ -19,7 +20,9 @@ const withCode = (code: string): unknown => expect.objectContaining({ name: 'Pro
 const readClientFrame = (bytes: Buffer): ClientMessage[] =>
   [...new FrameDecoder(maxClientPayload).push(bytes)].map((payload) => {
     checkStructure(payload, clientStructure);
-    return parseClientMessage(unpack(payload));
+    const message = parseClientMessage(unpack(payload));
+    if (message.type === 'subscribe' || message.type === 'snapshot') parseFilter(message.filter);
+    return message;
   });
 
 /** The code that a message is refused with; whatever is thrown but a ProcbusError goes on. */
@@ -46,19 +49,22 @@ describe('a message of a client', () => {
 
   test('is read as it was laid out', () => {
     fc.assert(
-      fc.property(id, id, range, text, text, (request, subscription, versions, software, filter) => {
+      fc.property(id, id, range, text, fc.boolean(), (request, subscription, versions, software, ended) => {
         const hello = { versions, software };
-        const { hello: greet, subscribe, unsubscribe, ping, stats, goodbye } = clientMessage;
+        const filter = { comm: [software] };
+        const { hello: greet, subscribe, unsubscribe, snapshot, ping, stats, goodbye } = clientMessage;
         expect(readByHelper(greet(hello))).toEqual({ type: 'hello', hello });
-        expect(readByHelper(subscribe(request, { filter }))).toEqual({
-          type: 'subscribe',
-          request,
-          filter: { filter },
-        });
+        expect(readByHelper(subscribe(request, filter))).toEqual({ type: 'subscribe', request, filter });
         expect(readByHelper(unsubscribe(request, subscription))).toEqual({
           type: 'unsubscribe',
           request,
           subscription,
+        });
+        expect(readByHelper(snapshot(request, filter, ended))).toEqual({
+          type: 'snapshot',
+          request,
+          filter,
+          ended,
         });
         expect(readByHelper(ping(request))).toEqual({ type: 'ping', request });
         expect(readByHelper(stats(request))).toEqual({ type: 'stats', request });
@@ -86,6 +92,10 @@ describe('a message of a client', () => {
     ['a request of nil', ['ping', null]],
     ['a request beyond 2^53', ['stats', 2n ** 60n]],
     ['a subscription of 0', ['unsubscribe', 1, 0]],
+    ['a snapshot without anything', ['snapshot']],
+    ['a snapshot without a request', ['snapshot', null, {}, true]],
+    ['a snapshot that does not say whether ended processes are wanted', ['snapshot', 1, {}]],
+    ['a snapshot that wants ended processes as a number', ['snapshot', 1, {}, 1]],
     ['a subscription that is a string', ['unsubscribe', 1, '1']],
   ])('with the wrong shape is refused: %s', (_name, value) => {
     expect(() => parseClientMessage(value)).toThrow(withCode('bad-message'));
@@ -100,8 +110,17 @@ describe('a message of a client', () => {
   });
 
   test('ends in a message or a ProcbusError, whatever it is', () => {
-    const types = fc.constantFrom('hello', 'subscribe', 'unsubscribe', 'ping', 'stats', 'goodbye', 'x');
-    const message = fc.tuple(types, fc.anything(), fc.anything());
+    const types = fc.constantFrom(
+      'hello',
+      'subscribe',
+      'unsubscribe',
+      'snapshot',
+      'ping',
+      'stats',
+      'goodbye',
+      'x',
+    );
+    const message = fc.tuple(types, fc.anything(), fc.anything(), fc.anything());
     fc.assert(
       fc.property(fc.oneof(message, fc.anything()), (value) => {
         expect(refusalOf(value)).toSatisfy((code) => code === undefined || isErrorCode(code));
@@ -112,6 +131,7 @@ describe('a message of a client', () => {
 
   test('that is malformed still gives its request away, if it has one', () => {
     expect(requestOf(['unsubscribe', 7, 'x'])).toBe(7);
+    expect(requestOf(['snapshot', 7])).toBe(7);
     for (const value of [['ping', 0], ['ping'], null, 'ping', { 1: 7 }]) expect(requestOf(value)).toBeNull();
   });
 });

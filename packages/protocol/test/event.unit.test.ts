@@ -1,9 +1,16 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { pack, unpack } from '../src/codec.ts';
-import { eventFromWire, eventToWire, eventTypes, isoTime, nanoseconds } from '../src/event.ts';
+import {
+  eventFromWire,
+  eventToWire,
+  eventTypes,
+  isoTime,
+  nanoseconds,
+  type KernelEvent,
+} from '../src/event.ts';
 import { decodeWaitStatus } from '../src/wait-status.ts';
-import { clockOffset, kernelEvent } from './arbitraries.ts';
+import { circumstances, clockOffset, kernelEvent, kernelTime } from './arbitraries.ts';
 import { vectorOf } from './vectors.ts';
 
 /** ISO 8601 by hand: the date from a count of days, after Howard Hinnant's civil_from_days. */
@@ -28,23 +35,50 @@ function isoByHand(ns: bigint): string {
   return `${date}T${clock.join(':')}.${part(1000n, 1_000_000n, 6)}Z`;
 }
 
+/** What is told of the process where it does not matter. */
+const about = { process: { id: '4.0', comm: 'cat', detail: 'complete' } } as const;
+
 const malformed = expect.objectContaining({ name: 'ProcbusError', code: 'bad-message' }) as unknown;
 
 describe('an event', () => {
-  test('of any type arrives as the kernel told it, its time exact', () => {
-    const seq = fc.maxSafeInteger().map(Math.abs);
+  const seq = fc.maxSafeInteger().map(Math.abs);
+
+  test('of any type arrives as the kernel told it, its time exact, with its circumstances', () => {
     fc.assert(
-      fc.property(kernelEvent, seq, clockOffset, (event, number, offset) => {
-        const arrived = eventFromWire(unpack(pack(eventToWire(number, event))), offset);
+      fc.property(kernelEvent, circumstances, seq, clockOffset, (event, told, number, offset) => {
+        const arrived = eventFromWire(unpack(pack(eventToWire(number, event, told))), offset);
         expect(arrived).toEqual({
           ...event,
-          ...(event.type === 'exit' ? decodeWaitStatus(event.status) : {}),
+          ...(event.type === 'exit' && event.status !== undefined ? decodeWaitStatus(event.status) : {}),
+          ...told,
           seq: number,
           kernelTime: String(event.kernelTime),
           time: isoTime(event.kernelTime + offset),
         });
       }),
-      { numRuns: 2000 },
+      { numRuns: 1000 },
+    );
+  });
+
+  test('that is an exit which nobody saw has no status, and arrives without', () => {
+    fc.assert(
+      fc.property(circumstances, kernelTime, (told, time) => {
+        const exit: KernelEvent = {
+          type: 'exit',
+          kernelTime: time,
+          cpu: -1,
+          pid: 7,
+          tid: 7,
+          ppid: 1,
+          synthetic: true,
+        };
+        const wire = eventToWire(1, exit, { ...told, synthetic: true });
+        expect(wire[7]).toBeNull();
+        const arrived = eventFromWire(unpack(pack(wire)), 0n);
+        expect(arrived).toMatchObject({ type: 'exit', cpu: -1, ppid: 1, synthetic: true });
+        for (const field of ['status', 'exitCode', 'signal', 'coreDumped'])
+          expect(arrived).not.toHaveProperty(field);
+      }),
     );
   });
 
@@ -63,45 +97,55 @@ describe('an event', () => {
       status: 768,
       exitCode: 3,
       ppid: 1200,
+      process: { id: '1234.u6bl3rol', comm: 'make', detail: 'complete' },
+      runtime: 0.003,
     });
+    expect(arrived[0]).toMatchObject({ process: { comm: 'bash' }, parent: { comm: 'bash' } });
     expect(arrived[6]).toMatchObject({ tracerPid: 1240, tracerTid: 1241 });
     expect(arrived[7]).toMatchObject({ comm: 'kworker/Ü:1' });
     expect(arrived[8]).toMatchObject({ pid: 1235, tid: 1236, ppid: 1200 });
+    expect(arrived[7]).toMatchObject({ process: { comm: 'kworker/Ü:1' } });
   });
 
   test('of a later version is read without what is new in it', () => {
-    const known = ['exec', 1, 2n, 3, 4, 4];
-    expect(eventFromWire([...known, 'more', {}], 0n)).toEqual(eventFromWire(known, 0n));
+    const known = ['exec', 1, 2n, 3, 4, 4, about];
+    const more = ['exec', 1, 2n, 3, 4, 4, { process: { ...about.process, mood: 'sunny' }, weather: 5 }];
+    expect(eventFromWire([...more, 'more', {}], 0n)).toEqual(eventFromWire(known, 0n));
   });
 
-  test('of an unknown type is none', () => {
-    expect(eventFromWire(['freeze', 1, 2n, 3, 4, 4], 0n)).toBeUndefined();
+  test('of an unknown type is none, whatever is told with it', () => {
+    expect(eventFromWire(['freeze', 1, 2n, 3, 4, 4, 5], 0n)).toBeUndefined();
   });
 
   test.each<[string, unknown]>([
     ['no list', { type: 'exec' }],
     ['nil', null],
     ['without a pid', ['exec', 1, 2n, 3]],
-    ['with a seq that is a float', ['exec', 1.5, 2n, 3, 4, 4]],
-    ['with a time that is a string', ['exec', 1, '2', 3, 4, 4]],
-    ['with a time that is a float', ['exec', 1, 2.5, 3, 4, 4]],
-    ['with a pid beyond 2^53', ['exec', 1, 2n, 3, 2n ** 60n, 4]],
-    ['a fork without a parent', ['fork', 1, 2n, 3, 4, 4]],
-    ['an exit without a status', ['exit', 1, 2n, 3, 4, 4]],
-    ['an exit without a parent', ['exit', 1, 2n, 3, 4, 4, 0]],
-    ['a uid without an effective one', ['uid', 1, 2n, 3, 4, 4, 0]],
-    ['a gid without any', ['gid', 1, 2n, 3, 4, 4]],
-    ['a ptrace without a tracer', ['ptrace', 1, 2n, 3, 4, 4]],
-    ['a comm that is a number', ['comm', 1, 2n, 3, 4, 4, 5]],
-    ['a coredump without a parent', ['coredump', 1, 2n, 3, 4, 4]],
+    ['an exit whose status is a string', ['exit', 1, 2n, 3, 4, 4, about, '0', 1]],
+    ['a synthetic exit without a parent', ['exit', 1, 2n, -1, 4, 4, { ...about, synthetic: true }, null]],
+    ['with a seq that is a float', ['exec', 1.5, 2n, 3, 4, 4, about]],
+    ['with a time that is a string', ['exec', 1, '2', 3, 4, 4, about]],
+    ['with a time that is a float', ['exec', 1, 2.5, 3, 4, 4, about]],
+    ['with a pid beyond 2^53', ['exec', 1, 2n, 3, 2n ** 60n, 4, about]],
+    ['without circumstances', ['exec', 1, 2n, 3, 4, 4]],
+    ['with circumstances of nil', ['sid', 1, 2n, 3, 4, 4, null]],
+    ['without its process', ['exec', 1, 2n, 3, 4, 4, {}]],
+    ['a fork without a parent', ['fork', 1, 2n, 3, 4, 4, about]],
+    ['an exit without a status', ['exit', 1, 2n, 3, 4, 4, about]],
+    ['an exit without a parent', ['exit', 1, 2n, 3, 4, 4, about, 0]],
+    ['a uid without an effective one', ['uid', 1, 2n, 3, 4, 4, about, 0]],
+    ['a gid without any', ['gid', 1, 2n, 3, 4, 4, about]],
+    ['a ptrace without a tracer', ['ptrace', 1, 2n, 3, 4, 4, about]],
+    ['a comm that is a number', ['comm', 1, 2n, 3, 4, 4, about, 5]],
+    ['a coredump without a parent', ['coredump', 1, 2n, 3, 4, 4, about]],
   ])('that is malformed is refused: %s', (_name, wire) => {
     expect(() => eventFromWire(wire, 0n)).toThrow(malformed);
   });
 
   test('reads the same as JSON: nothing in it is a bigint or undefined', () => {
     fc.assert(
-      fc.property(kernelEvent, (event) => {
-        const arrived = eventFromWire(eventToWire(1, event), 0n);
+      fc.property(kernelEvent, circumstances, (event, told) => {
+        const arrived = eventFromWire(eventToWire(1, event, told), 0n);
         expect(JSON.parse(JSON.stringify(arrived))).toEqual(arrived);
       }),
     );

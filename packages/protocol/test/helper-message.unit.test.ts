@@ -6,11 +6,13 @@ import type { Loss } from '../src/loss.ts';
 import {
   helperMessage,
   parseHelperMessage,
+  parseSnapshotPosition,
   parseStreamPosition,
   type HelperHello,
   type HelperMessage,
   type VersionRange,
 } from '../src/message.ts';
+import type { Circumstances } from '../src/process.ts';
 import { clockOffset, kernelTime } from './arbitraries.ts';
 import { vectorOf, vectors } from './vectors.ts';
 
@@ -93,13 +95,24 @@ describe('a message of a helper', () => {
           const event = eventFromWire(wire, offset);
           if (event === undefined) throw new Error('a type that is not known');
           const kernelEvent = { ...event, kernelTime: BigInt(event.kernelTime) } as KernelEvent;
-          return eventToWire(event.seq, kernelEvent);
+          const [, , , , , , circumstances] = wire as [...unknown[]] & { 6: Circumstances };
+          return eventToWire(event.seq, kernelEvent, circumstances);
         }),
       );
       const head = packFrameHead(helperMessage.eventsHead(subscription, seq, offset), events.length);
       expect(Buffer.concat([head, events]).toString('hex')).toBe(frame.toString('hex'));
     },
   );
+
+  test('processes are laid out as in the vector processes', () => {
+    const { frame, value } = vectorOf('processes');
+    const [, request, list] = value as [string, number, unknown[]];
+    const processes = pack(list);
+    const head = packFrameHead(helperMessage.processesHead(request), processes.length);
+    expect(Buffer.concat([head, processes]).toString('hex')).toBe(frame.toString('hex'));
+    const read = parseHelperMessage(unpack(frame.subarray(4)));
+    expect(read).toMatchObject({ type: 'processes', request, processes: [{ pid: 1200 }, { pid: 2 }] });
+  });
 
   test('integers beyond 32 bits are laid out as integers, not as floats', () => {
     const seq = 2 ** 32;
@@ -110,6 +123,8 @@ describe('a message of a helper', () => {
       events: helperMessage.eventsHead(1, seq, 1n),
       lost: helperMessage.lost(1, loss),
       hello: helperMessage.hello({ ...hello[1], seq }),
+      position: [helperMessage.position({ seq, clockOffset: 1n })],
+      snapshotPosition: [helperMessage.snapshotPosition({ seq, clockOffset: 1n, kernelTime: 1n })],
     };
     for (const [name, message] of Object.entries(messages)) {
       expect(pack(message).includes(float), `${name} has a float in it`).toBe(false);
@@ -131,6 +146,9 @@ describe('a message of a helper', () => {
     ['events without a subscription', ['events', null, 1, 1n, []]],
     ['events with a negative seq', ['events', 1, -1, 1n, []]],
     ['events with a clock offset that is a float', ['events', 1, 1, 1.5, []]],
+    ['processes without a request', ['processes', null, []]],
+    ['processes that are no list', ['processes', 1, {}]],
+    ['processes without a list', ['processes', 1]],
     ['a loss nowhere', ['lost', 1, 1n, 1n, 'there', 1, 1, 1]],
     ['a loss with a negative count', ['lost', 1, 1n, 1n, 'queue', -1, 1, 1]],
     ['a loss without a range', ['lost', 1, 1n, 1n, 'queue', 1]],
@@ -144,5 +162,21 @@ test('a stream position is read from the answer to subscribe', () => {
   expect(parseStreamPosition(value)).toEqual({ seq: 4711, clockOffset: 1763824642123456789n });
   for (const wrong of [null, [], {}, { seq: -1, clockOffset: 1n }, { seq: 1, clockOffset: 'x' }]) {
     expect(() => parseStreamPosition(wrong)).toThrow(withCode('bad-message'));
+  }
+});
+
+test('a snapshot position is read from the answer to snapshot, as it was laid out', () => {
+  const [, , value] = unpack(vectorOf('result-snapshot').frame.subarray(4)) as unknown[];
+  const position = { seq: 4731, clockOffset: 1763824642123456789n, kernelTime: 2364695292613n };
+  expect(parseSnapshotPosition(value)).toEqual(position);
+  expect(parseSnapshotPosition(unpack(pack(helperMessage.snapshotPosition(position))))).toEqual(position);
+  for (const wrong of [
+    null,
+    {},
+    { seq: 1, clockOffset: 1n },
+    { kernelTime: 1n },
+    { ...position, kernelTime: 1.5 },
+  ]) {
+    expect(() => parseSnapshotPosition(wrong)).toThrow(withCode('bad-message'));
   }
 });
