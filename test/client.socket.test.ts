@@ -5,7 +5,7 @@ import { helperMessage, type StreamEvent } from '@procbus/protocol';
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { connect } from '../packages/client/src/connect.ts';
-import { batchOf, eventOf, execs, serve } from '../packages/helper/test/support/serving.ts';
+import { eventOf, execs, serve } from '../packages/helper/test/support/serving.ts';
 import { until } from './support/condition.ts';
 import { answerAs, politely } from './support/impostor.ts';
 import { drain, take } from './support/reading.ts';
@@ -16,28 +16,30 @@ const seqs = (events: readonly StreamEvent[]): number[] => events.map(({ seq }) 
 
 describe('a watch', () => {
   test('yields events with their types, times and losses', async () => {
-    const { path, broadcast } = await serve();
+    const { path, broadcast, table } = await serve();
     await using bus = await connect({ socket: path });
     const watch = bus.watch({ threads: true });
     expect(await watch.ready).toMatchObject({ seq: 0 });
     const at = { kernelTime: 2364689192613n, cpu: 1, pid: 1234, tid: 1234 };
     const clockOffset = 1763824642123456789n;
     broadcast.publish({
-      events: [
+      events: table.follow([
         { type: 'fork', ...at, tid: 1235, ppid: 1200, ptid: 1201 },
         { type: 'comm', ...at, comm: '\u001b[2J' },
         { type: 'exit', ...at, status: 139, ppid: 1200 },
-      ],
+      ]),
       lost: 2,
       kernelTime: at.kernelTime,
       clockOffset,
     });
     const time = '2025-11-22T15:56:46.812649Z';
-    const stamp = { time, kernelTime: '2364689192613', cpu: 1, pid: 1234, tid: 1234 };
-    expect(await take(watch, 4)).toEqual([
+    const process = { comm: '', detail: 'gone' };
+    const stamp = { time, kernelTime: '2364689192613', cpu: 1, pid: 1234, tid: 1234, process };
+    const named = { ...process, comm: '\u001b[2J' };
+    expect(await take(watch, 4)).toMatchObject([
       { type: 'fork', seq: 1, ...stamp, tid: 1235, ppid: 1200, ptid: 1201 },
-      { type: 'comm', seq: 2, ...stamp, comm: '\u001b[2J' },
-      { type: 'exit', seq: 3, ...stamp, status: 139, signal: 'SIGSEGV', coreDumped: true, ppid: 1200 },
+      { type: 'comm', seq: 2, ...stamp, process: named, comm: '\u001b[2J' },
+      { type: 'exit', seq: 3, ...stamp, process: named, runtime: 0, status: 139, signal: 'SIGSEGV', coreDumped: true, ppid: 1200 },
       { type: 'lost', seq: 5, time, kernelTime: stamp.kernelTime, where: 'kernel', count: 2, from: 4, to: 5 },
     ]);
   });
@@ -47,7 +49,7 @@ describe('a watch', () => {
     await using bus = await connect({ socket: path });
     const watch = bus.watch({ events: ['exec'] });
     await watch.ready;
-    broadcast.publish(batchOf(execs(3)));
+    publish(execs(3));
     for await (const event of watch) if (event.seq === 2) break;
     await until('nothing to be of interest', () => broadcast.interest.processes.size === 0);
     expect(await bus.ping()).toMatchObject({ seq: 3 });
@@ -62,7 +64,7 @@ describe('a watch', () => {
     await watch.ready;
     const read: StreamEvent[] = [];
     const reading = drain(watch, read);
-    broadcast.publish(batchOf(execs(2)));
+    publish(execs(2));
     await until('both events', () => read.length === 2);
     const reason = new Error('enough');
     controller.abort(reason);
@@ -76,10 +78,10 @@ describe('a watch', () => {
     await using bus = await connect({ socket: path });
     const [some, all] = [bus.watch({ events: ['sid'] }), bus.watch()];
     await Promise.all([some.ready, all.ready]);
-    broadcast.publish(batchOf([eventOf('exec', 1), eventOf('sid', 2), eventOf('exec', 3, 4)]));
+    publish([eventOf('exec', 1), eventOf('sid', 2), eventOf('exec', 3, 4)]);
     expect(seqs(await take(some, 1))).toEqual([2]);
     await until('one to be unsubscribed', () => server.subscriptions === 1);
-    broadcast.publish(batchOf([eventOf('sid', 5)], 1));
+    publish([eventOf('sid', 5)], 1);
     expect(seqs(await take(all, 4))).toEqual([1, 2, 4, 5]);
   });
 
@@ -123,7 +125,7 @@ describe('a reader that is slow', () => {
     await using bus = await connect({ socket: path });
     const watch = bus.watch({ bufferSize: 10 });
     await watch.ready;
-    for (let batch = 0; batch < 50; batch++) broadcast.publish(batchOf(execs(10)));
+    for (let batch = 0; batch < 50; batch++) publish(execs(10));
     await until('the buffer to be full', () => watch.buffered === 10);
     let last = 0;
     for await (const event of watch) {
@@ -148,7 +150,7 @@ describe('a reader that is slow', () => {
         // Batches come two to an event that is read.
         const rest = batches.slice();
         const publish = (): void => {
-          for (const count of rest.splice(0, 2)) broadcast.publish(batchOf(execs(count)));
+          for (const count of rest.splice(0, 2)) publish(execs(count));
         };
         publish();
         let covered = seq;

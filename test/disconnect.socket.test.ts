@@ -8,7 +8,7 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { Bus } from '../packages/client/src/bus.ts';
 import { connect } from '../packages/client/src/connect.ts';
 import { Session } from '../packages/helper/src/peers/session.ts';
-import { batchOf, execs, serve, type Serving } from '../packages/helper/test/support/serving.ts';
+import { execs, serve, type Serving } from '../packages/helper/test/support/serving.ts';
 import { until } from './support/condition.ts';
 import { drain } from './support/reading.ts';
 
@@ -55,7 +55,7 @@ describe('a helper that stops', () => {
     const bus = await connect({ socket: path });
     const watch = bus.watch();
     await watch.ready;
-    for (let batch = 0; batch < 20; batch++) broadcast.publish(batchOf(execs(1000)));
+    for (let batch = 0; batch < 20; batch++) publish(execs(1000));
     await server.close(stopping);
     await bus.closed;
     const read: StreamEvent[] = [];
@@ -90,7 +90,7 @@ describe('a helper that stops', () => {
     const watch = bus.watch();
     await watch.ready;
     socket.pause(); // As if we were too busy to read.
-    serving.broadcast.publish(batchOf(execs(4096)));
+    serving.publish(execs(4096));
     peer().session.leave(stopping);
     await until('all to be sent', () => peer().socket.writableFinished);
     const asked = failureOf(bus.ping());
@@ -109,7 +109,7 @@ describe('a connection that breaks', () => {
     const bus = await connect({ socket: path });
     const watch = bus.watch();
     await watch.ready;
-    serving.broadcast.publish(batchOf(execs(100), 5));
+    serving.publish(execs(100), 5);
     await until('the events', () => watch.buffered === 100);
     peer().socket.destroy();
     const asked = failureOf(bus.ping());
@@ -176,7 +176,7 @@ describe('a bus that is closed', () => {
     const { path, broadcast, server } = await serve();
     const bus = await connect({ socket: path });
     await bus.watch().ready;
-    for (let batch = 0; batch < 25; batch++) broadcast.publish(batchOf(execs(4096)));
+    for (let batch = 0; batch < 25; batch++) publish(execs(4096));
     await bus.close();
     await until('the server to forget the client', () => server.clients === 0);
     expect(server.subscriptions).toBe(0);

@@ -45,14 +45,14 @@ export async function listenAs(onConnection: (socket: Socket) => void): Promise<
 
 /** Listens, and answers each message of a client with frames of its own. */
 export async function answerAs(
-  answer: (type: string, request: unknown) => readonly (readonly unknown[])[],
+  answer: (type: string, request: unknown, ...rest: unknown[]) => readonly (readonly unknown[])[],
 ): Promise<string> {
   return listenAs((socket) => {
     const decoder = new FrameDecoder(maxClientPayload);
     socket.on('data', (chunk) => {
       for (const payload of decoder.push(chunk)) {
-        const [type, request] = unpack(payload) as [string, unknown];
-        for (const message of answer(type, request)) socket.write(packFrame(message));
+        const elements = unpack(payload) as [string, unknown, ...unknown[]];
+        for (const message of answer(...elements)) socket.write(packFrame(message));
       }
     });
   });

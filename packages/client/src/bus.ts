@@ -3,46 +3,30 @@
  */
 import type { Socket } from 'node:net';
 import {
-  chooseVersion,
   clientMessage,
-  FrameDecoder,
-  isErrorCode,
-  maxHelperPayload,
+  frameHeaderBytes,
+  maxClientPayload,
   packFrame,
   parseFilter,
-  parseHelperMessage,
+  parseSnapshotPosition,
   parseStreamPosition,
   ProcbusError,
-  unpack,
-  versions,
+  type FilterRequest,
   type HelperHello,
   type HelperMessage,
   type StreamPosition,
-  type WireError,
 } from '@procbus/protocol';
-import { software } from './version.ts';
+import { errorOf, greet } from './hello.ts';
+import { Requests, type RequestOptions } from './requests.ts';
+import {
+  readSnapshot,
+  type ListAndWatchOptions,
+  type ListOptions,
+  type Snapshot,
+  type SnapshotAndEvents,
+} from './snapshot.ts';
+import type { HelperStats } from './stats.ts';
 import { Watch, type WatchOptions } from './watch.ts';
-
-/** What a helper tells of itself; `docs/protocol.md` says what each field means. */
-export interface HelperStats {
-  readonly uptime: number;
-  readonly clients: number;
-  readonly subscriptions: number;
-  readonly seq: number;
-  readonly received: Readonly<Record<string, number>>;
-  readonly lost: { readonly kernel: number; readonly queue: number };
-  readonly kernelFilter: { readonly processes: readonly string[]; readonly threads: readonly string[] };
-  readonly receiveBuffer: number;
-  readonly rss: number;
-}
-
-interface Request {
-  resolve(value: unknown): void;
-  reject(error: unknown): void;
-}
-
-/** How long a helper may take to answer our hello, in ms. */
-const helloDeadline = 10_000;
 
 /** A connection to a helper. Make one with {@link connect} or {@link startEmbedded}. */
 export class Bus {
@@ -52,10 +36,9 @@ export class Bus {
   readonly closed: Promise<void>;
 
   readonly #socket: Socket;
-  readonly #requests = new Map<number, Request>();
+  readonly #requests = new Requests();
   readonly #watches = new Map<number, Watch>();
   readonly #afterClose: () => Promise<void>;
-  #lastRequest = 0;
   #closing = false;
   /** Why the connection ended, where somebody said so. */
   #reason: ProcbusError | undefined;
@@ -84,84 +67,89 @@ export class Bus {
     signal?: AbortSignal,
     afterClose = async (): Promise<void> => {},
   ): Promise<Bus> {
-    const decoder = new FrameDecoder(maxHelperPayload);
-    return new Promise((resolve, reject) => {
-      let bus: Bus | undefined;
-      const fail = (error: unknown): void => {
-        settled();
-        socket.destroy();
-        reject(error);
+    const { bus } = await greet(socket, signal, (hello) => {
+      const begun = new Bus(socket, hello, afterClose);
+      return {
+        bus: begun,
+        take: (message) => begun.#take(message),
+        abandon: (error) => begun.#abandon(error),
       };
-      const timeout = setTimeout(() => fail(notAHelper('it does not answer')), helloDeadline);
-      const onAbort = (): void => fail(signal?.reason);
-      const onClose = (): void =>
-        fail(
-          new ProcbusError('disconnected', 'the helper closed the connection before it said hello', {
-            remedy: 'Its log says why: journalctl -u procbus',
-          }),
-        );
-      const settled = (): void => {
-        clearTimeout(timeout);
-        signal?.removeEventListener('abort', onAbort);
-        socket.off('close', onClose);
-      };
-      /** What comes first is a hello, or a refusal in its place. */
-      const begin = (message: HelperMessage): void => {
-        if (message.type === 'unknown') return;
-        try {
-          const hello = helloOf(message);
-          settled();
-          bus = new Bus(socket, hello, afterClose);
-          resolve(bus);
-        } catch (refusal) {
-          fail(refusal);
-        }
-      };
-      signal?.addEventListener('abort', onAbort);
-      if (signal?.aborted === true) onAbort();
-      socket.on('close', onClose);
-      // The close that follows is what counts.
-      socket.on('error', () => undefined);
-      socket.on('data', (chunk) => {
-        try {
-          for (const payload of decoder.push(chunk)) {
-            if (socket.destroyed) return;
-            const message = parseHelperMessage(unpack(payload));
-            if (bus === undefined) begin(message);
-            else bus.#take(message);
-          }
-        } catch (error) {
-          if (bus === undefined) fail(notAHelper('it speaks another language', error));
-          else bus.#abandon(error);
-        }
-      });
-      socket.write(packFrame(clientMessage.hello({ versions, software })));
     });
+    return bus;
   }
 
   /**
    * Subscribes to events. The subscription begins at once; {@link Watch.ready} tells when it holds.
    *
+   * @example
+   * ```ts
+   * for await (const event of bus.watch({ events: ['exit'], comm: ['make*'], exit: ['failed'] })) {
+   *   if (event.type === 'exit') console.log(event.process.comm, event.signal ?? event.exitCode);
+   * }
+   * ```
+   *
    * @throws ProcbusError `bad-filter`, naming what is wrong
    */
-  watch(options: WatchOptions = {}): Watch {
-    const { events, threads, include } = options;
-    // msgpack has no undefined.
-    const filter = Object.fromEntries(
-      Object.entries({ events, threads, include }).filter(([, value]) => value !== undefined),
-    );
-    parseFilter(filter);
-    const { id, answer } = this.#request((request) => clientMessage.subscribe(request, filter));
+  watch({ signal, bufferSize, ...request }: WatchOptions = {}): Watch {
+    const filter = wireFilter(request);
+    const { id, answer } = this.#request((number) => clientMessage.subscribe(number, filter));
     const unsubscribe = (): void => {
       this.#watches.delete(id);
       if (!this.#socket.writable) return;
       // Its answer holds nothing that anybody waits for.
-      this.#request((request) => clientMessage.unsubscribe(request, id)).answer.catch(() => undefined);
+      this.#request((number) => clientMessage.unsubscribe(number, id)).answer.catch(() => undefined);
     };
-    const watch = new Watch({ unsubscribe }, answer.then(parseStreamPosition), options);
+    const watch = new Watch({ unsubscribe }, answer.then(parseStreamPosition), { signal, bufferSize });
     this.#watches.set(id, watch);
     answer.catch(() => this.#watches.delete(id));
     return watch;
+  }
+
+  /**
+   * Lists the processes that a filter lets through; its `events` and `threads` mean nothing here.
+   *
+   * @example
+   * ```ts
+   * const { processes } = await bus.list({ users: ['anna'], minRuntime: 3600 });
+   * for (const { pid, comm, runtime } of processes) console.log(pid, comm, runtime);
+   * ```
+   *
+   * @throws ProcbusError `bad-filter`, naming what is wrong
+   */
+  async list(filter: FilterRequest = {}, options: ListOptions = {}): Promise<Snapshot> {
+    return (await this.#list(filter, options)).snapshot;
+  }
+
+  /**
+   * Lists processes and watches them from then on: what the snapshot does not show yet, the events
+   * tell, and nothing is in both.
+   *
+   * @example
+   * ```ts
+   * const { processes, events } = await bus.listAndWatch({ events: ['fork', 'exit'], comm: ['nginx'] });
+   * const living = new Set(processes.map(({ pid }) => pid));
+   * for await (const event of events) {
+   *   if (event.type === 'fork') living.add(event.pid);
+   *   else if (event.type === 'exit') living.delete(event.pid);
+   *   else console.warn(`${event.type}: list again`); // some events were lost
+   * }
+   * ```
+   *
+   * @throws ProcbusError `bad-filter`, naming what is wrong
+   */
+  async listAndWatch(options: ListAndWatchOptions = {}): Promise<SnapshotAndEvents> {
+    const { ended, signal, bufferSize, ...filter } = options;
+    signal?.throwIfAborted();
+    // Subscribed first: what happens while the snapshot is made waits in the watch.
+    const events = this.watch({ ...filter, signal, bufferSize });
+    try {
+      const [{ seq, snapshot }] = await Promise.all([this.#list(filter, { ended, signal }), events.ready]);
+      events.skipTo(seq);
+      return { ...snapshot, events };
+    } catch (error) {
+      await events.return();
+      throw error;
+    }
   }
 
   /** Asks for a sign of life; resolves with where the stream stands. */
@@ -190,16 +178,38 @@ export class Bus {
     await this.close();
   }
 
-  #request(message: (request: number) => unknown[]): { id: number; answer: Promise<unknown> } {
-    const id = ++this.#lastRequest;
-    const answer = new Promise((resolve, reject) => {
-      if (!this.#socket.writable) {
-        reject(this.#disconnection());
-        return;
-      }
-      this.#requests.set(id, { resolve, reject });
-      this.#socket.write(packFrame(message(id)));
+  async #list(
+    request: FilterRequest,
+    { ended = false, signal }: ListOptions,
+  ): Promise<{ seq: number; snapshot: Snapshot }> {
+    signal?.throwIfAborted();
+    const filter = wireFilter(request);
+    const parts: (readonly unknown[])[] = [];
+    const { answer } = this.#request((number) => clientMessage.snapshot(number, filter, ended), {
+      signal,
+      onPart: (part) => void parts.push(part),
     });
+    const position = parseSnapshotPosition(await answer);
+    return { seq: position.seq, snapshot: readSnapshot(this.hello.epoch, position, parts) };
+  }
+
+  #request(
+    message: (number: number) => unknown[],
+    options?: RequestOptions,
+  ): { id: number; answer: Promise<unknown> } {
+    const { id, answer } = this.#requests.open(options);
+    const frame = packFrame(message(id));
+    if (!this.#socket.writable) {
+      this.#requests.reject(id, this.#disconnection());
+    } else if (frame.length - frameHeaderBytes > maxClientPayload) {
+      // The helper would close the connection, which others may use too.
+      const error = new ProcbusError('frame-too-large', `a filter of ${frame.length} bytes`, {
+        remedy: 'Use several subscriptions, or shorter lists.',
+      });
+      this.#requests.reject(id, error);
+    } else {
+      this.#socket.write(frame);
+    }
     return { id, answer };
   }
 
@@ -211,15 +221,16 @@ export class Bus {
       case 'lost':
         this.#watches.get(message.subscription)?.lose(message.lost);
         break;
+      case 'processes':
+        this.#requests.part(message.request, message.processes);
+        break;
       case 'result':
-        this.#settle(message.request)?.resolve(message.value);
+        this.#requests.resolve(message.request, message.value);
         break;
-      case 'error': {
-        const request = message.request === null ? undefined : this.#settle(message.request);
-        if (request === undefined) this.#reason = errorOf(message.error);
-        else request.reject(errorOf(message.error));
+      case 'error':
+        if (message.request === null) this.#reason = errorOf(message.error);
+        else this.#requests.reject(message.request, errorOf(message.error));
         break;
-      }
       case 'goodbye':
         this.#reason = errorOf(message.error);
         break;
@@ -227,12 +238,6 @@ export class Bus {
       case 'unknown':
         break; // A later version may say more than we know of.
     }
-  }
-
-  #settle(id: number): Request | undefined {
-    const request = this.#requests.get(id);
-    this.#requests.delete(id);
-    return request;
   }
 
   #abandon(error: unknown): void {
@@ -243,8 +248,7 @@ export class Bus {
 
   #disconnected(): void {
     const error = this.#disconnection();
-    for (const request of this.#requests.values()) request.reject(error);
-    this.#requests.clear();
+    this.#requests.rejectAll(error);
     for (const watch of this.#watches.values()) watch.fail(error);
     this.#watches.clear();
   }
@@ -258,32 +262,13 @@ export class Bus {
   }
 }
 
-function helloOf(message: HelperMessage): HelperHello {
-  switch (message.type) {
-    case 'hello':
-      // Whatever it says it can speak, what it has chosen must be ours.
-      chooseVersion([message.hello.version, message.hello.version], versions);
-      return message.hello;
-    case 'error':
-    case 'goodbye':
-      throw errorOf(message.error);
-    default:
-      throw notAHelper('its first message is no hello');
-  }
+/** A filter as it travels: checked, and without the fields that are undefined, which msgpack has not. */
+function wireFilter({ not, ...request }: FilterRequest): object {
+  const filter = defined({ ...request, not: not === undefined ? undefined : defined(not) });
+  parseFilter(filter);
+  return filter;
 }
 
-function errorOf({ code, message, remedy }: WireError): ProcbusError {
-  const known = isErrorCode(code) ? code : 'internal';
-  return new ProcbusError(
-    known,
-    known === code ? message : `${code}: ${message}`,
-    remedy === undefined ? {} : { remedy },
-  );
-}
-
-function notAHelper(why: string, cause?: unknown): ProcbusError {
-  return new ProcbusError('not-a-helper', `what listens there is no procbusd: ${why}`, {
-    remedy: 'Look at what the socket belongs to: ss -xlp',
-    cause,
-  });
+function defined(fields: object): object {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
 }

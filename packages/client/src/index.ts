@@ -6,16 +6,19 @@
  * import { connect } from '@procbus/client';
  *
  * await using bus = await connect();
- * for await (const event of bus.watch({ events: ['exec', 'exit'] })) {
- *   console.log(event.type, event.type === 'lost' ? event.count : event.pid);
+ * for await (const event of bus.watch({ events: ['exec', 'exit'], include: ['args'] })) {
+ *   if (event.type === 'lost') console.warn(`${event.count} events lost`);
+ *   else console.log(event.type, event.pid, event.process.args ?? event.process.comm);
  * }
  * ```
  *
  * @packageDocumentation
  */
-export { Bus, type HelperStats } from './bus.ts';
+export { Bus } from './bus.ts';
 export { connect, type ConnectOptions } from './connect.ts';
 export { startEmbedded } from './embedded.ts';
+export type { ListAndWatchOptions, ListOptions, Snapshot, SnapshotAndEvents } from './snapshot.ts';
+export type { HelperStats } from './stats.ts';
 export { Watch, type WatchOptions } from './watch.ts';
 export {
   defaultSocketPath,
@@ -25,19 +28,23 @@ export {
   ProcbusError,
   type Ancestor,
   type CommEvent,
+  type Conditions,
   type CoredumpEvent,
   type Detail,
   type ErrorCode,
   type EventType,
   type ExecEvent,
   type ExitEvent,
+  type FilterRequest,
   type ForkEvent,
   type GidEvent,
   type HelperHello,
   type Include,
   type LostEvent,
+  type LostWhere,
   type ProcessEvent,
   type ProcessInfo,
+  type ProcessRecord,
   type PtraceEvent,
   type SidEvent,
   type StreamEvent,

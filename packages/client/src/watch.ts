@@ -11,21 +11,14 @@ import {
   lossToEvent,
   ProcbusError,
   stampFromWire,
-  type EventType,
-  type Include,
+  type FilterRequest,
   type Loss,
   type StreamEvent,
   type StreamPosition,
 } from '@procbus/protocol';
 
 /** What to watch, and how. */
-export interface WatchOptions {
-  /** The types of events wanted; all of them where it is left out. */
-  readonly events?: readonly EventType[] | undefined;
-  /** Whether to tell of single threads too; by default only whole processes are told of. */
-  readonly threads?: boolean | undefined;
-  /** What to tell of the process beside its name: `process.args` and so on. By default nothing more. */
-  readonly include?: readonly Include[] | undefined;
+export interface WatchOptions extends FilterRequest {
   /** Ends the watch: the iteration throws the signal's reason. */
   readonly signal?: AbortSignal | undefined;
   /** Events that may wait to be read; what does not fit is told as `lost`. By default 65,536. */
@@ -61,6 +54,8 @@ export class Watch implements AsyncIterableIterator<StreamEvent, undefined> {
   readonly #onAbort = (): void => this.#stop(this.#signal?.reason);
   readonly #queue: (Delivery | Loss)[] = [];
   #buffered = 0;
+  /** What is told up to here is not for the reader; 0 once that is past. */
+  #skipTo = 0;
   #waiting:
     | { resolve: (result: IteratorResult<StreamEvent, undefined>) => void; reject: (error: unknown) => void }
     | undefined;
@@ -69,7 +64,11 @@ export class Watch implements AsyncIterableIterator<StreamEvent, undefined> {
   #read = false;
 
   /** Use {@link Bus.watch}. */
-  constructor(host: WatchHost, ready: Promise<StreamPosition>, options: WatchOptions) {
+  constructor(
+    host: WatchHost,
+    ready: Promise<StreamPosition>,
+    options: Pick<WatchOptions, 'signal' | 'bufferSize'>,
+  ) {
     this.#host = host;
     this.#limit = bufferSize(options);
     this.#signal = options.signal;
@@ -120,29 +119,27 @@ export class Watch implements AsyncIterableIterator<StreamEvent, undefined> {
 
   /** @internal Takes what the helper sent. */
   deliver(events: readonly unknown[], clockOffset: bigint): void {
-    if (this.#ended || events.length === 0) return;
-    if (this.#buffered + events.length > this.#limit) {
-      this.lose(lossOf(events, clockOffset));
-      return;
-    }
-    this.#buffered += events.length;
-    this.#queue.push({ events, clockOffset, next: 0 });
+    if (this.#ended) return;
+    this.#add(events, clockOffset);
     this.#wake();
   }
 
   /** @internal Takes a loss, in its place. */
   lose(loss: Loss): void {
     if (this.#ended) return;
-    // Behind the last delivery there is at most one loss of each kind, however long nobody reads.
-    for (let at = this.#queue.length - 1; at >= 0; at--) {
-      const queued = this.#queue[at] as Delivery | Loss;
-      if (!('where' in queued)) break;
-      if (queued.where !== loss.where) continue;
-      this.#queue[at] = joinLosses(queued, loss);
-      return;
-    }
-    this.#queue.push(loss);
+    this.#addLoss(loss);
     this.#wake();
+  }
+
+  /** @internal Leaves out what is told up to a sequence number; to be called before anything is read. */
+  skipTo(seq: number): void {
+    const queue = this.#queue.splice(0);
+    this.#buffered = 0;
+    this.#skipTo = seq;
+    for (const queued of queue) {
+      if ('where' in queued) this.#addLoss(queued);
+      else this.#add(queued.events, queued.clockOffset);
+    }
   }
 
   /** @internal Ends the watch; what has arrived can still be read, then `error` is thrown. */
@@ -151,6 +148,39 @@ export class Watch implements AsyncIterableIterator<StreamEvent, undefined> {
     this.#finish();
     this.#failure = { error };
     this.#wake();
+  }
+
+  #add(delivered: readonly unknown[], clockOffset: bigint): void {
+    const events = this.#fresh(delivered);
+    if (events.length === 0) return;
+    if (this.#buffered + events.length > this.#limit) {
+      this.#addLoss(lossOf(events, clockOffset));
+      return;
+    }
+    this.#buffered += events.length;
+    this.#queue.push({ events, clockOffset, next: 0 });
+  }
+
+  #addLoss(loss: Loss): void {
+    if (loss.to <= this.#skipTo) return;
+    // Behind the last delivery there is at most one loss of each kind, however long nobody reads.
+    for (let at = this.#queue.length - 1; at >= 0; at--) {
+      const queued = this.#queue[at] as Delivery | Loss;
+      if (!('where' in queued)) break;
+      if (queued.where !== loss.where) continue;
+      this.#queue[at] = joinLosses(queued, loss);
+      return;
+    }
+    this.#queue.push(loss.from > this.#skipTo ? loss : lossBehind(loss, this.#skipTo));
+  }
+
+  /** Events that are not to be skipped. Once there is one, so are all that follow. */
+  #fresh(events: readonly unknown[]): readonly unknown[] {
+    if (this.#skipTo === 0) return events;
+    const first = events.findIndex((wire) => !isUpTo(wire, this.#skipTo));
+    if (first < 0) return [];
+    this.#skipTo = 0;
+    return first === 0 ? events : events.slice(first);
   }
 
   /** Ends the watch on the reader's side: nothing more is read. */
@@ -204,7 +234,7 @@ export class Watch implements AsyncIterableIterator<StreamEvent, undefined> {
   }
 }
 
-function bufferSize({ bufferSize: size = defaultBufferSize }: WatchOptions): number {
+function bufferSize({ bufferSize: size = defaultBufferSize }: Pick<WatchOptions, 'bufferSize'>): number {
   if (Number.isSafeInteger(size) && size > 0) return size;
   throw new ProcbusError('usage', `bufferSize: ${size} is not a number of events`);
 }
@@ -214,4 +244,15 @@ function lossOf(events: readonly unknown[], clockOffset: bigint): Loss {
   const { seq: from } = stampFromWire(events[0]);
   const { seq: to, kernelTime } = stampFromWire(events.at(-1));
   return { where: 'queue', count: events.length, from, to, kernelTime, clockOffset };
+}
+
+/** The part of a loss behind a sequence number. How many it was there nobody knows; not more than fit. */
+function lossBehind(loss: Loss, seq: number): Loss {
+  const from = seq + 1;
+  return { ...loss, from, count: Math.min(loss.count, loss.to - from + 1) };
+}
+
+/** A malformed event is not skipped: its reader is told. */
+function isUpTo(wire: unknown, seq: number): boolean {
+  return Array.isArray(wire) && typeof wire[1] === 'number' && wire[1] <= seq;
 }

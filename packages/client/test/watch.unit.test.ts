@@ -12,7 +12,8 @@ function open(options: WatchOptions = {}): { watch: Watch; unsubscribed: () => n
   return { watch: new Watch(host, ready, options), unsubscribed: () => count };
 }
 
-const exec = (seq: number): unknown[] => ['exec', seq, BigInt(seq), 0, 1, 1];
+const about = { process: { id: '1.1', comm: 'sh', detail: 'complete' } };
+const exec = (seq: number): unknown[] => ['exec', seq, BigInt(seq), 0, 1, 1, about];
 const execs = (from: number, to: number): unknown[] =>
   Array.from({ length: to - from + 1 }, (_, index) => exec(from + index));
 const kernelLoss = (from: number, to: number): Loss => ({
@@ -170,6 +171,60 @@ describe('a reader that is too slow', () => {
       ),
       { numRuns: 1000 },
     );
+  });
+});
+
+describe('a watch that begins behind a snapshot', () => {
+  test('leaves out what the snapshot shows, whether it came before or comes later', async () => {
+    const { watch } = open();
+    watch.deliver(execs(1, 3), 0n);
+    watch.deliver(execs(4, 6), 0n);
+    watch.skipTo(5);
+    expect(watch.buffered).toBe(1);
+    watch.deliver(execs(7, 8), 0n);
+    watch.fail(gone);
+    expect((await readAll(watch)).map(cover)).toEqual([6, 7, 8]);
+  });
+
+  test('leaves out what comes late, and from then on nothing', async () => {
+    const { watch } = open();
+    watch.skipTo(5);
+    watch.deliver(execs(1, 4), 0n);
+    watch.lose(kernelLoss(5, 5));
+    watch.deliver(execs(6, 7), 0n);
+    watch.deliver(execs(8, 9), 0n);
+    watch.fail(gone);
+    expect((await readAll(watch)).map(cover)).toEqual([6, 7, 8, 9]);
+  });
+
+  test('leaves out a loss that ends before it, and the part of one that reaches over it', async () => {
+    const { watch } = open({ bufferSize: 3 });
+    watch.lose(kernelLoss(1, 4));
+    watch.deliver(execs(5, 6), 0n);
+    watch.deliver(execs(7, 20), 0n);
+    watch.lose(kernelLoss(21, 22));
+    watch.skipTo(18);
+    expect(watch.buffered).toBe(0);
+    watch.fail(gone);
+    expect((await readAll(watch)).map(cover)).toEqual([
+      ['queue', 19, 20, 2],
+      ['kernel', 21, 22, 2],
+    ]);
+  });
+
+  test('keeps what had arrived when the connection ends at this moment', async () => {
+    const { watch } = open();
+    watch.deliver(execs(1, 9), 0n);
+    watch.fail(gone);
+    watch.skipTo(7);
+    expect((await readAll(watch)).map(cover)).toEqual([8, 9]);
+  });
+
+  test('does not take a malformed event for one that may be skipped', async () => {
+    const { watch } = open();
+    watch.deliver([exec(1), ['exec', 'x'], exec(3)], 0n);
+    watch.skipTo(3);
+    await expect(watch.next()).rejects.toThrow(expect.objectContaining({ code: 'bad-message' }));
   });
 });
 

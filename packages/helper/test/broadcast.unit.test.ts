@@ -1,8 +1,14 @@
 import {
   eventToWire,
   eventTypes,
+  includes,
   matches,
+  maxHelperPayload,
+  pack,
+  packFrameHead,
+  helperMessage,
   parseFilter,
+  ProcbusError,
   unpack,
   type Filter,
   type KernelEvent,
@@ -11,22 +17,35 @@ import {
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { kernelEvent } from '../../protocol/test/arbitraries.ts';
-import { Broadcast, type Delivery, type Receiver } from '../src/bus/broadcast.ts';
-import type { Batch } from '../src/kernel/kernel-stream.ts';
-import { interestOf, unionOf, type Interest } from '../src/kernel/socket-filter.ts';
+import type { Broadcast, Delivery, Receiver } from '../src/bus/broadcast.ts';
+import { circumstancesOf, lifeOf } from '../src/bus/view.ts';
+import { interestOf, ownInterest, unionOf } from '../src/kernel/socket-filter.ts';
+import type { Told } from '../src/processes/told.ts';
+import { batchOf, exitOf, forkOf, makeBus } from './support/bus.ts';
 
 /** Keeps what it is given. */
 class Keeper implements Receiver {
   readonly filter: Filter;
   readonly deliveries: Delivery[] = [];
   readonly losses: Loss[] = [];
+  readonly #request: object;
 
   constructor(request: object) {
+    this.#request = request;
     this.filter = parseFilter(request);
   }
 
   get wires(): unknown[] {
     return this.deliveries.flatMap(({ packed }) => unpack(packed) as unknown[]);
+  }
+
+  /** The pids that it was told of. */
+  get pids(): unknown[] {
+    return this.wires.map((wire) => (wire as unknown[])[4]);
+  }
+
+  subscribeTo(broadcast: Broadcast): () => void {
+    return broadcast.subscribe(this.#request, this);
   }
 
   deliver(delivery: Delivery): void {
@@ -38,20 +57,26 @@ class Keeper implements Receiver {
   }
 }
 
-const batchOf = (events: readonly KernelEvent[], lost = 0): Batch => ({
-  events,
-  lost,
-  kernelTime: 5n,
-  clockOffset: 7n,
-});
-
 const exec = (pid: number): KernelEvent => ({ type: 'exec', kernelTime: 2n ** 60n, cpu: 0, pid, tid: pid });
-const noInterest: Interest = { processes: new Set(), threads: new Set() };
 
-const request = fc.record({
-  events: fc.uniqueArray(fc.constantFrom(...eventTypes), { minLength: 1 }),
-  threads: fc.boolean(),
-});
+const conditions = {
+  pids: fc.constant([7]),
+  uids: fc.constant([0]),
+  comm: fc.constant(['?*']),
+  exit: fc.constant(['failed' as const]),
+  minRuntime: fc.constant(1),
+};
+
+const request = fc.record(
+  {
+    events: fc.uniqueArray(fc.constantFrom(...eventTypes), { minLength: 1 }),
+    threads: fc.boolean(),
+    include: fc.subarray([...includes]),
+    not: fc.record(conditions, { requiredKeys: [] }),
+    ...conditions,
+  },
+  { requiredKeys: ['events', 'threads'] },
+);
 
 /** A batch that comes, or a subscription that begins or ends. */
 const step = fc.oneof(
@@ -64,44 +89,56 @@ describe('Broadcast', () => {
   test('each receiver gets exactly what matches while it is subscribed, in order', () => {
     fc.assert(
       fc.property(fc.array(step, { maxLength: 30 }), (steps) => {
-        const interests: Interest[] = [noInterest];
-        const broadcast = new Broadcast((interest) => interests.push(interest));
-        const subscribed = new Set<Keeper>();
+        const { broadcast, table, interests } = makeBus();
+        const subscribed = new Map<Keeper, () => void>();
         const expected = new Map<Keeper, { wires: unknown[]; losses: object[] }>();
         let seq = 0;
+        /** Notes of each event who is to be told of it, and what. */
+        function* noted(events: readonly KernelEvent[]): Generator<Told> {
+          for (const told of table.follow(events)) {
+            const { event, process } = told;
+            seq++;
+            for (const keeper of subscribed.keys()) {
+              const { filter } = keeper;
+              if (!matches(filter, event, process, lifeOf(event, process))) continue;
+              const circumstances = circumstancesOf(event, process, filter.include);
+              expected.get(keeper)?.wires.push(unpack(pack(eventToWire(seq, event, circumstances))));
+            }
+            yield told;
+          }
+        }
 
         for (const next of steps) {
           if (typeof next === 'number') {
             const leaving = [...subscribed][next % Math.max(1, subscribed.size)];
             if (leaving === undefined) continue;
-            subscribed.delete(leaving);
-            broadcast.unsubscribe(leaving.filter, leaving);
+            const [keeper, end] = leaving;
+            subscribed.delete(keeper);
+            end();
           } else if (!Array.isArray(next)) {
             const keeper = new Keeper(next);
-            subscribed.add(keeper);
             expected.set(keeper, { wires: [], losses: [] });
-            broadcast.subscribe(keeper.filter, keeper);
+            subscribed.set(keeper, broadcast.subscribe(next, keeper));
           } else {
             const [events, lost] = next;
-            broadcast.publish(batchOf(events, lost));
-            for (const keeper of subscribed) {
-              const due = expected.get(keeper);
-              events.forEach((event, index) => {
-                if (matches(keeper.filter, event)) due?.wires.push(eventToWire(seq + 1 + index, event));
-              });
-              const from = seq + events.length + 1;
-              if (lost > 0) due?.losses.push({ count: lost, from, to: from + lost - 1 });
+            broadcast.publish({ ...batchOf(lost), events: noted(events) });
+            if (lost > 0) {
+              const loss = { count: lost, from: seq + 1, to: seq + lost };
+              for (const keeper of subscribed.keys()) expected.get(keeper)?.losses.push(loss);
+              seq += lost;
             }
-            seq += events.length + lost;
           }
           expect(broadcast.seq).toBe(seq);
-          const union = unionOf([...subscribed].map(({ filter }) => interestOf(filter)));
+          const union = unionOf([
+            ownInterest,
+            ...[...subscribed.keys()].map(({ filter }) => interestOf(filter)),
+          ]);
           expect(broadcast.interest).toEqual(union);
-          expect(interests.at(-1)).toEqual(union);
+          expect(interests.at(-1) ?? ownInterest).toEqual(union);
         }
 
         for (const [keeper, { wires, losses }] of expected) {
-          expect(normal(keeper.wires)).toEqual(normal(wires));
+          expect(keeper.wires).toEqual(wires);
           expect(keeper.losses).toEqual(losses.map((loss) => expect.objectContaining(loss) as unknown));
         }
       }),
@@ -110,27 +147,27 @@ describe('Broadcast', () => {
   });
 
   test('a delivery says how many events it has, which, and how far the stream was looked through', () => {
-    const broadcast = new Broadcast(() => undefined);
+    const { broadcast, publish } = makeBus();
     const keeper = new Keeper({ events: ['exec'] });
-    broadcast.subscribe(keeper.filter, keeper);
+    keeper.subscribeTo(broadcast);
     const sid: KernelEvent = { ...exec(1), type: 'sid' };
-    broadcast.publish(batchOf([sid, exec(2), sid, exec(3), sid]));
-    broadcast.publish(batchOf([sid, sid]));
-    broadcast.publish(batchOf([exec(4)]));
+    publish([sid, exec(2), sid, exec(3), sid]);
+    publish([sid, sid]);
+    publish([exec(4)]);
     expect(keeper.deliveries).toEqual([
-      expect.objectContaining({ count: 2, from: 2, to: 4, seq: 5, kernelTime: 5n, clockOffset: 7n }),
+      expect.objectContaining({ count: 2, from: 2, to: 4, seq: 5, kernelTime: 5n, clockOffset: 2n ** 60n }),
       expect.objectContaining({ count: 1, from: 8, to: 8, seq: 8 }),
     ]);
   });
 
   test('a loss comes behind the events of its batch, and takes numbers of its own', () => {
-    const broadcast = new Broadcast(() => undefined);
+    const { broadcast, publish } = makeBus();
     const keeper = new Keeper({});
-    broadcast.subscribe(keeper.filter, keeper);
-    broadcast.publish(batchOf([exec(1), exec(2)], 10));
-    broadcast.publish(batchOf([exec(3)]));
+    keeper.subscribeTo(broadcast);
+    publish([exec(1), exec(2)], 10);
+    publish([exec(3)]);
     expect(keeper.losses).toEqual([
-      { where: 'kernel', count: 10, from: 3, to: 12, kernelTime: 5n, clockOffset: 7n },
+      { where: 'kernel', count: 10, from: 3, to: 12, kernelTime: 5n, clockOffset: 2n ** 60n },
     ]);
     expect(keeper.deliveries.map(({ from, to }) => [from, to])).toEqual([
       [1, 2],
@@ -140,75 +177,201 @@ describe('Broadcast', () => {
   });
 
   test('receivers with equal filters share the bytes, others do not', () => {
-    const broadcast = new Broadcast(() => undefined);
+    const { broadcast, publish } = makeBus();
     const [first, second, other] = [
       new Keeper({ events: ['exec', 'exit'] }),
       new Keeper({ events: ['exit', 'exec', 'exec'] }),
       new Keeper({ events: ['exec'] }),
     ];
-    for (const keeper of [first, second, other]) broadcast.subscribe(keeper.filter, keeper);
-    broadcast.publish(batchOf([exec(1), exec(2)]));
+    for (const keeper of [first, second, other]) keeper.subscribeTo(broadcast);
+    publish([exec(1), exec(2)]);
     expect(first.deliveries[0]?.packed).toBeInstanceOf(Buffer);
     expect(first.deliveries[0]?.packed).toBe(second.deliveries[0]?.packed);
     expect(other.deliveries[0]?.packed).not.toBe(first.deliveries[0]?.packed);
   });
 
-  test('a large batch is told in several deliveries, without a hole', () => {
-    const broadcast = new Broadcast(() => undefined);
+  test('a large batch is told in several deliveries, each of which fits a message, without a hole', () => {
+    const { broadcast, publish } = makeBus();
     const keeper = new Keeper({ events: ['exec'] });
-    broadcast.subscribe(keeper.filter, keeper);
+    keeper.subscribeTo(broadcast);
     const last: KernelEvent = { ...exec(1), type: 'sid' };
-    broadcast.publish(batchOf([...Array.from({ length: 10_000 }, (_, index) => exec(index + 1)), last]));
-    expect(keeper.deliveries.map(({ count, from, to, seq }) => [count, from, to, seq])).toEqual([
-      [4096, 1, 4096, 4096],
-      [4096, 4097, 8192, 8192],
-      [1808, 8193, 10_000, 10_001],
-    ]);
-    expect(keeper.wires.map((wire) => (wire as unknown[])[4])).toEqual(
-      Array.from({ length: 10_000 }, (_, index) => index + 1),
-    );
+    const count = 40_000;
+    publish([...Array.from({ length: count }, (_, index) => exec(index + 1)), last]);
+    expect(keeper.deliveries.length).toBeGreaterThan(2);
+    let told = 0;
+    for (const delivery of keeper.deliveries) {
+      const { packed, from, to, seq, clockOffset } = delivery;
+      expect((unpack(packed) as unknown[]).length).toBe(delivery.count);
+      expect([from, to]).toEqual([told + 1, told + delivery.count]);
+      told = to;
+      expect(seq).toBe(to === count ? count + 1 : to);
+      const head = packFrameHead(helperMessage.eventsHead(0xffffffff, 2 ** 50, clockOffset), packed.length);
+      expect(head.length - 4 + packed.length).toBeLessThanOrEqual(maxHelperPayload);
+    }
+    expect(keeper.pids).toEqual(Array.from({ length: count }, (_, index) => index + 1));
   });
 
   test('the interest is told when a filter comes or goes for the first or last time only', () => {
-    const interests: Interest[] = [];
-    const broadcast = new Broadcast((interest) => interests.push(interest));
-    const [first, second] = [new Keeper({ events: ['exec'] }), new Keeper({ events: ['exec'] })];
-    broadcast.subscribe(first.filter, first);
-    broadcast.subscribe(second.filter, second);
-    broadcast.unsubscribe(first.filter, first);
-    expect(interests).toEqual([{ processes: new Set(['exec']), threads: new Set() }]);
-    broadcast.unsubscribe(first.filter, first);
-    broadcast.unsubscribe(second.filter, second);
-    expect(interests.slice(1)).toEqual([noInterest]);
+    const { broadcast, interests } = makeBus();
+    const [first, second] = [new Keeper({ events: ['ptrace'] }), new Keeper({ events: ['ptrace'] })];
+    const ends = [first.subscribeTo(broadcast), second.subscribeTo(broadcast)];
+    ends[0]?.();
+    expect(interests).toEqual([unionOf([ownInterest, interestOf(first.filter)])]);
+    const endAgain = first.subscribeTo(broadcast);
+    endAgain();
+    ends[1]?.();
+    expect(interests.slice(1)).toEqual([ownInterest]);
+  });
+
+  test('an event tells of its process as it was at that moment, whatever came behind it in the batch', () => {
+    const images = ['one', 'two'].map((comm) => ({ comm, detail: 'complete' as const }));
+    const { broadcast, publish } = makeBus({ imageOf: () => images.shift() ?? expect.fail() });
+    const keeper = new Keeper({ events: ['exec', 'exit', 'fork'] });
+    keeper.subscribeTo(broadcast);
+    publish([forkOf(7, 1), exec(7), exec(7), exitOf(7, 2n ** 61n)]);
+    expect(keeper.wires.map((wire) => (wire as [string, ...unknown[]])[6])).toMatchObject([
+      { process: { comm: '' } },
+      { process: { comm: 'one' } },
+      { process: { comm: 'two' } },
+      { process: { comm: 'two' } },
+    ]);
+  });
+
+  test('a subscription begins behind all that the kernel has told before', () => {
+    const waiting = [exec(1), exec(2)];
+    const { broadcast, publish } = makeBus({}, waiting);
+    const keeper = new Keeper({ events: ['exec'] });
+    keeper.subscribeTo(broadcast);
+    expect(broadcast.seq).toBe(2);
+    publish([exec(3)]);
+    expect(keeper.pids).toEqual([3]);
+  });
+
+  test('a filter that is refused leaves nothing behind', () => {
+    const { broadcast, table, interests, publish } = makeBus();
+    publish([forkOf(5, 1)]);
+    const refused = [{ subtree: [4] }, { subtree: [5], not: { subtree: [6] } }, { users: ['no such user'] }];
+    for (const filter of refused) {
+      const keeper = new Keeper(filter);
+      expect(() => keeper.subscribeTo(broadcast)).toThrow(ProcbusError);
+      expect(() => broadcast.snapshot(filter, false)).toThrow(ProcbusError);
+    }
+    expect(interests).toEqual([]);
+    expect(table.subtrees.isWatched(table.get(5)?.id ?? '')).toBe(false);
   });
 
   test('counts what was received by type', () => {
-    const broadcast = new Broadcast(() => undefined);
-    broadcast.publish(batchOf([exec(1), { ...exec(1), type: 'sid' }, exec(2)]));
+    const { broadcast, publish } = makeBus();
+    publish([exec(1), { ...exec(1), type: 'sid' }, exec(2)]);
     expect(Object.fromEntries(broadcast.received)).toEqual({ exec: 2, sid: 1 });
   });
 
   test('every run has another epoch', () => {
-    const epochs = Array.from({ length: 10 }, () => new Broadcast(() => undefined).epoch);
+    const epochs = Array.from({ length: 10 }, () => makeBus().broadcast.epoch);
     expect(new Set(epochs).size).toBe(10);
     for (const epoch of epochs) expect(epoch).toMatch(/^[0-9a-f]{16}$/);
   });
 });
 
-/** Wires with integers of one kind: how wide one travelled is no matter of its value. */
-function normal(wires: unknown[]): unknown {
-  return wires.map((wire) =>
-    (wire as unknown[]).map((item) => (typeof item === 'string' ? item : BigInt(item as number))),
-  );
-}
-
 test('a loss that nobody can count takes one number, and says so', () => {
-  const broadcast = new Broadcast(() => undefined);
+  const { broadcast, publish } = makeBus();
   const keeper = new Keeper({});
-  broadcast.subscribe(keeper.filter, keeper);
-  broadcast.publish({ ...batchOf([exec(1)]), lost: 'unknown' });
-  broadcast.publish(batchOf([exec(2)]));
+  keeper.subscribeTo(broadcast);
+  publish([exec(1)], 'unknown');
+  publish([exec(2)]);
   expect(keeper.losses).toMatchObject([{ where: 'kernel', count: 0, from: 2, to: 2 }]);
   expect(keeper.wires.map((wire) => (wire as unknown[])[1])).toEqual([1, 3]);
   expect(broadcast.dropped).toBe(0);
+});
+
+describe('a subscription to a subtree', () => {
+  const subtreeOf = (...roots: (number | string)[]): Keeper =>
+    new Keeper({ events: ['fork', 'exec', 'exit'], subtree: roots });
+
+  test('tells of the process that had the pid at the time, and of all that descend from it since', () => {
+    const { broadcast, publish } = makeBus();
+    publish([forkOf(10, 1), forkOf(11, 10), forkOf(20, 1)]);
+    const keeper = subtreeOf(10);
+    keeper.subscribeTo(broadcast);
+    publish([exec(10), exec(11), exec(20), forkOf(12, 11), forkOf(21, 20)]);
+    publish([exitOf(11, 2n ** 61n), exec(12), exitOf(10, 2n ** 61n), exec(12)]);
+    // The pid is given anew: to somebody else.
+    publish([forkOf(10, 1, 2n ** 62n), exec(10), forkOf(13, 12), exec(13)]);
+    expect(keeper.pids).toEqual([10, 11, 12, 11, 12, 10, 12, 13, 13]);
+  });
+
+  test('can be joined by the id of a process that has ended, as long as somebody else watches', () => {
+    const { broadcast, table, publish } = makeBus();
+    publish([forkOf(10, 1), forkOf(11, 10)]);
+    const id = table.get(10)?.id ?? '';
+    const end = subtreeOf(10).subscribeTo(broadcast);
+    publish([exitOf(10, 2n ** 61n)]);
+    expect(() => subtreeOf(10).subscribeTo(broadcast)).toThrow('subtree: there is no process 10');
+    const late = subtreeOf(id);
+    const endLate = late.subscribeTo(broadcast);
+    end();
+    publish([exec(11)]);
+    expect(late.pids).toEqual([11]);
+    expect(broadcast.snapshot({ subtree: [id] }, true).processes.map(({ pid }) => pid)).toEqual([11, 10]);
+    endLate();
+    expect(() => broadcast.snapshot({ subtree: [id] }, true)).toThrow(`there is no process ${id}`);
+    expect([...table.all()].filter(({ subtrees }) => subtrees.size > 0)).toEqual([]);
+  });
+});
+
+describe('a snapshot', () => {
+  test('is true behind all that the kernel has told before, and says so', () => {
+    const waiting = [forkOf(1, 0), forkOf(2, 1)];
+    const { broadcast, publish } = makeBus({}, waiting);
+    const keeper = new Keeper({});
+    keeper.subscribeTo(broadcast);
+    waiting.push(exitOf(1, 2n ** 61n, 256));
+    const { seq, processes } = broadcast.snapshot({}, false);
+    expect(seq).toBe(3);
+    expect(processes).toMatchObject([{ pid: 2 }]);
+    expect(keeper.deliveries.at(-1)?.seq).toBe(3);
+    publish([exec(2)]);
+    expect(keeper.deliveries.at(-1)?.from).toBe(4);
+  });
+
+  test('has those that have ended not long ago where they are asked for, and conditions look at both', () => {
+    const now = process.hrtime.bigint();
+    const second = 1_000_000_000n;
+    const { broadcast, publish } = makeBus();
+    publish([
+      forkOf(1, 0, now - 100n * second),
+      forkOf(2, 1, now - 90n * second),
+      exitOf(2, now - 61n * second),
+      forkOf(3, 1, now - 80n * second),
+      exitOf(3, now - 40n * second, 256),
+      forkOf(4, 1, now - 30n * second),
+      exitOf(4, now - 10n * second),
+    ]);
+    const pids = (filter: object, ended: boolean): number[] =>
+      broadcast.snapshot(filter, ended).processes.map(({ pid }) => pid);
+    expect(pids({}, false)).toEqual([1]);
+    expect(pids({}, true)).toEqual([1, 3, 4]);
+    expect(pids({ minRuntime: 39 }, true)).toEqual([1, 3]);
+    expect(pids({ maxRuntime: 21 }, true)).toEqual([4]);
+    expect(pids({ exit: ['failed'] }, true)).toEqual([3]);
+    expect(pids({ exit: [0] }, true)).toEqual([4]);
+    expect(pids({ not: { exit: ['failed'] } }, true)).toEqual([1, 4]);
+    // What an event would be is no matter of a snapshot.
+    expect(pids({ events: ['coredump'], threads: true }, false)).toEqual([1]);
+  });
+
+  test('of a subtree leaves no marks, nor takes away those of a subscription', () => {
+    const { broadcast, table, publish } = makeBus();
+    publish([forkOf(10, 1), forkOf(11, 10), forkOf(12, 11)]);
+    const marks = (): number[] => [...table.all()].map(({ subtrees }) => subtrees.size);
+    const snapshot = (): number[] =>
+      broadcast.snapshot({ subtree: [10] }, false).processes.map(({ pid }) => pid);
+    expect(snapshot()).toEqual([10, 11, 12]);
+    expect(marks()).toEqual([0, 0, 0]);
+    const end = new Keeper({ subtree: [10] }).subscribeTo(broadcast);
+    expect(snapshot()).toEqual([10, 11, 12]);
+    expect(marks()).toEqual([0, 1, 1]);
+    end();
+    expect(marks()).toEqual([0, 0, 0]);
+  });
 });

@@ -9,12 +9,14 @@ import * as fc from 'fast-check';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { until } from '../../../test/support/condition.ts';
 import { temporaryDirectory } from '../../../test/support/procbus.ts';
-import { Broadcast } from '../src/bus/broadcast.ts';
+import { lifeOf } from '../src/bus/view.ts';
 import { defaultOutboxLimit, Outbox } from '../src/peers/outbox.ts';
 import { Session } from '../src/peers/session.ts';
+import type { Told } from '../src/processes/told.ts';
 import { account, expectComplete, lossesOf } from './support/account.ts';
+import { batchOf, eventOf, execs, makeBus } from './support/bus.ts';
 import { RawClient } from './support/raw-client.ts';
-import { batchOf, eventOf, execs, serve, type Serving } from './support/serving.ts';
+import { serve, type Serving } from './support/serving.ts';
 
 const { ping, subscribe, unsubscribe } = clientMessage;
 
@@ -24,10 +26,10 @@ const mixed: KernelEvent[] = execs(4096).map((event, index) =>
 );
 
 /** Publishes until somebody has lost events, and `more` batches beyond. */
-function overflow({ broadcast, server }: Serving, more = 0): void {
+function overflow({ publish, server }: Serving, more = 0): void {
   const { dropped } = server;
   for (let left = more; left >= 0;) {
-    broadcast.publish(batchOf(mixed));
+    publish(mixed);
     if (server.dropped > dropped) left--;
   }
 }
@@ -51,7 +53,7 @@ describe('a client that does not read', () => {
     client.socket.pause();
     overflow(serving, 5);
     await readOut(client, 3);
-    serving.broadcast.publish(batchOf(mixed));
+    serving.publish(mixed);
     await client.request(ping(4));
 
     const last = serving.broadcast.seq;
@@ -84,8 +86,8 @@ describe('a client that does not read', () => {
     await client.request(subscribe(1, {}));
     client.socket.pause();
     overflow(serving);
-    serving.broadcast.publish(batchOf([], 10));
-    serving.broadcast.publish(batchOf(mixed, 5));
+    serving.publish([], 10);
+    serving.publish(mixed, 5);
     await readOut(client, 2);
 
     const { seq } = serving.broadcast;
@@ -104,7 +106,7 @@ describe('a client that does not read', () => {
     for (const client of [slow, fast]) await client.request(subscribe(1, {}));
     slow.socket.pause();
     for (let round = 0; serving.server.dropped === 0; round++) {
-      for (let batch = 0; batch < 8; batch++) serving.broadcast.publish(batchOf(mixed));
+      for (let batch = 0; batch < 8; batch++) serving.publish(mixed);
       await fast.request(ping(2 + round));
     }
     const { seq } = serving.broadcast;
@@ -122,7 +124,7 @@ describe('a client that does not read', () => {
     const dropped = serving.broadcast.seq;
     client.send(unsubscribe(3, 1), unsubscribe(4, 2), subscribe(2, { events: ['exec'] }));
     await until('both to have ended', () => serving.server.subscriptions === 1);
-    serving.broadcast.publish(batchOf(mixed));
+    serving.publish(mixed);
     await readOut(client, 5);
 
     const ended = account(client.told(1));
@@ -137,7 +139,7 @@ describe('a client that does not read', () => {
   });
 
   test('has bounded memory for losses in the kernel too, and their count stays right', async () => {
-    const { path, host, broadcast } = await serve();
+    const { path, host, publish } = await serve();
     let socket: Socket | undefined;
     const listener = createServer((accepted) => {
       socket = accepted;
@@ -148,7 +150,7 @@ describe('a client that does not read', () => {
     await client.request(subscribe(1, { events: ['coredump'] }));
     client.socket.pause();
     const losses = 200_000;
-    for (let loss = 0; loss < losses; loss++) broadcast.publish(batchOf([], 1));
+    for (let loss = 0; loss < losses; loss++) publish([], 1);
     expect(socket?.writableLength).toBeLessThan(defaultOutboxLimit + 1024);
     await readOut(client, 2);
     expectComplete(account(client.told(1)), [], losses);
@@ -176,29 +178,38 @@ test('however a client reads, events told and events counted as lost are all tha
     const client = await RawClient.connect(path);
     client.socket.pause();
     const [socket] = (await accepted) as [Socket];
-    const outbox = new Outbox(socket, 128 * 1024);
-    const broadcast = new Broadcast(() => undefined);
+    // More than the largest batch takes: what waits can be read, and then there is room again.
+    const outbox = new Outbox(socket, 384 * 1024);
+    const { broadcast, table } = makeBus();
     const subscriptions = [{}, { events: ['sid'] }, { events: ['exec'], threads: true }].map(
       (request, index) => ({
         id: index + 1,
+        request,
         filter: parseFilter(request),
         matching: [] as number[],
       }),
     );
-    for (const { id, filter } of subscriptions) {
-      broadcast.subscribe(filter, {
+    for (const { id, request } of subscriptions) {
+      broadcast.subscribe(request, {
         deliver: (delivery) => outbox.deliver(id, delivery),
         lose: (loss) => outbox.lose(id, loss),
       });
     }
     let dropped = 0;
-    const publish = (events: KernelEvent[], lost: number): void => {
-      events.forEach((event, index) => {
+    /** Notes of each event who is to be told of it. */
+    function* noted(events: KernelEvent[]): Generator<Told> {
+      let { seq } = broadcast;
+      for (const told of table.follow(events)) {
+        const { event, process } = told;
+        seq++;
         for (const { filter, matching } of subscriptions) {
-          if (matches(filter, event)) matching.push(broadcast.seq + 1 + index);
+          if (matches(filter, event, process, lifeOf(event, process))) matching.push(seq);
         }
-      });
-      broadcast.publish(batchOf(events, lost));
+        yield told;
+      }
+    }
+    const publish = (events: KernelEvent[], lost: number): void => {
+      broadcast.publish({ ...batchOf(lost), events: noted(events) });
       dropped += lost;
     };
     const drinkUp = async (): Promise<void> => {

@@ -6,16 +6,18 @@ import { createServer } from 'node:net';
 import { clientMessage, frameHeader, packFrame, ProcbusError } from '@procbus/protocol';
 import { expect, onTestFinished, test } from 'vitest';
 import { until } from '../../../test/support/condition.ts';
+import { ownInterest } from '../src/kernel/socket-filter.ts';
 import { Session } from '../src/peers/session.ts';
+import { eventOf, execs } from './support/bus.ts';
 import { RawClient } from './support/raw-client.ts';
-import { batchOf, eventOf, execs, serve } from './support/serving.ts';
+import { serve } from './support/serving.ts';
 
 const { ping, subscribe } = clientMessage;
 const stopping = new ProcbusError('stopping', 'procbusd is stopping', { remedy: 'Wait.' });
 const farewell = ['goodbye', 'stopping', 'procbusd is stopping', 'Wait.'];
 
 test('half a frame, held forever, delays nobody else', async () => {
-  const { path, broadcast } = await serve();
+  const { path, publish } = await serve();
   const [halted, silent] = [await RawClient.greet(path), await RawClient.connect(path)];
   await halted.request(subscribe(1, {}));
   halted.socket.write(packFrame(ping(2)).subarray(0, -1));
@@ -23,7 +25,7 @@ test('half a frame, held forever, delays nobody else', async () => {
 
   const client = await RawClient.greet(path);
   await client.request(subscribe(1, {}));
-  broadcast.publish(batchOf([eventOf('exec', 1)]));
+  publish([eventOf('exec', 1)]);
   await client.next('events');
   // It is still told what it asked for, and its other half is still welcome.
   await halted.next('events');
@@ -35,26 +37,29 @@ test('half a frame, held forever, delays nobody else', async () => {
 test('a client that disappears in the middle of a frame is unsubscribed', async () => {
   const { path, broadcast, server } = await serve();
   const client = await RawClient.greet(path);
-  await client.request(subscribe(1, { events: ['exec', 'sid'] }));
-  await client.request(subscribe(2, { events: ['sid'], threads: true }));
-  expect(broadcast.interest).toEqual({ processes: new Set(['exec', 'sid']), threads: new Set(['sid']) });
+  await client.request(subscribe(1, { events: ['exec', 'ptrace'] }));
+  await client.request(subscribe(2, { events: ['ptrace'], threads: true }));
+  expect(broadcast.interest).toEqual({
+    processes: new Set([...ownInterest.processes, 'ptrace']),
+    threads: new Set(['ptrace']),
+  });
   client.socket.write(packFrame(ping(3)).subarray(0, -1), () => client.socket.destroy());
-  await until('nothing to be of interest', () => broadcast.interest.processes.size === 0);
-  expect(broadcast.interest.threads.size).toBe(0);
+  await until('nothing to be of interest', () => !broadcast.interest.processes.has('ptrace'));
+  expect(broadcast.interest).toEqual(ownInterest);
   await until('the server to forget the client', () => server.clients === 0);
 });
 
 test('a client that disappears with much unread is unsubscribed, and what it lost still counts', async () => {
-  const { path, broadcast, server } = await serve();
+  const { path, broadcast, publish, server } = await serve();
   const client = await RawClient.greet(path);
   await client.request(subscribe(1, {}));
   client.socket.pause();
-  for (let batch = 0; batch < 50; batch++) broadcast.publish(batchOf(execs(4096)));
+  for (let batch = 0; batch < 50; batch++) publish(execs(4096));
   const { dropped } = server;
   expect(dropped).toBeGreaterThan(0);
   client.socket.destroy();
   await until('the server to forget the client', () => server.clients === 0);
-  expect(broadcast.interest.processes.size).toBe(0);
+  expect(broadcast.interest).toEqual(ownInterest);
   expect(server.dropped).toBe(dropped);
 });
 
@@ -100,7 +105,7 @@ test('a flood of pings from a client that does not read stays outside, and is an
 });
 
 test('a server that closes says goodbye to all, whatever they are about', async () => {
-  const { path, broadcast, server } = await serve();
+  const { path, broadcast, publish, server } = await serve();
   const [idle, subscribed, silent, halted] = await Promise.all([
     RawClient.greet(path),
     RawClient.greet(path),
@@ -110,10 +115,10 @@ test('a server that closes says goodbye to all, whatever they are about', async 
   await subscribed.request(subscribe(1, {}));
   halted.socket.write(packFrame(ping(2)).subarray(0, -1));
   await until('all to be known', () => server.clients === 4);
-  broadcast.publish(batchOf(execs(10)));
+  publish(execs(10));
   await server.close(stopping);
   expect(server.clients).toBe(0);
-  expect(broadcast.interest.processes.size).toBe(0);
+  expect(broadcast.interest).toEqual(ownInterest);
   await Promise.all([idle, subscribed, silent, halted].map(async ({ closed }) => closed));
   for (const { received } of [idle, subscribed, silent, halted]) expect(received.at(-1)).toEqual(farewell);
   expect(subscribed.told(1)).toHaveLength(10);
@@ -121,11 +126,11 @@ test('a server that closes says goodbye to all, whatever they are about', async 
 });
 
 test('a server that closes does not wait for a client that never reads', async () => {
-  const { path, broadcast, server } = await serve();
+  const { path, publish, server } = await serve();
   const [stuck, reader] = [await RawClient.greet(path), await RawClient.greet(path)];
   await stuck.request(subscribe(1, {}));
   stuck.socket.pause();
-  for (let batch = 0; batch < 40; batch++) broadcast.publish(batchOf(execs(4096)));
+  for (let batch = 0; batch < 40; batch++) publish(execs(4096));
   await server.close(stopping);
   expect(server.clients).toBe(0);
   await reader.closed;

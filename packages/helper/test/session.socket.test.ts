@@ -4,8 +4,10 @@
 import { clientMessage, eventTypes, frameHeader, maxClientPayload } from '@procbus/protocol';
 import { describe, expect, test } from 'vitest';
 import { until } from '../../../test/support/condition.ts';
+import { ownInterest } from '../src/kernel/socket-filter.ts';
+import { eventOf, unknownProcess } from './support/bus.ts';
 import { RawClient } from './support/raw-client.ts';
-import { batchOf, eventOf, receiveBuffer, serve } from './support/serving.ts';
+import { receiveBuffer, serve } from './support/serving.ts';
 
 const { goodbye, hello, ping, stats, subscribe, unsubscribe } = clientMessage;
 const text: unknown = expect.any(String);
@@ -14,8 +16,8 @@ const int64: unknown = expect.any(BigInt);
 
 describe('the hellos', () => {
   test('the helper answers a hello with one of its own, before anything else', async () => {
-    const { path, broadcast } = await serve();
-    broadcast.publish(batchOf([eventOf('exec', 1)], 2));
+    const { path, broadcast, publish } = await serve();
+    publish([eventOf('exec', 1)], 2);
     const client = await RawClient.connect(path);
     client.send(hello({ versions: [1, 7], software: 'raw/1' }), ping(1));
     await client.next('result');
@@ -91,22 +93,23 @@ describe('a message that is wrong', () => {
     client.socket.write(bytes);
     await client.closed;
     expect(client.received.slice(2)).toEqual([['error', null, code, text]]);
-    expect(broadcast.interest.processes.size).toBe(0);
+    expect(broadcast.interest).toEqual(ownInterest);
   });
 });
 
 describe('subscriptions', () => {
   test('each is told what its own filter lets through', async () => {
-    const { path, broadcast } = await serve();
+    const { path, publish } = await serve();
     const client = await RawClient.greet(path);
     expect(await client.request(subscribe(1, { events: ['exec'] }))).toEqual({ seq: 0, clockOffset: int64 });
     await client.request(subscribe(2, { events: ['exec', 'sid'], threads: true }));
-    broadcast.publish(batchOf([eventOf('exec', 5), eventOf('sid', 6), eventOf('exec', 7, 8)], 3));
+    publish([eventOf('exec', 5), eventOf('sid', 6), eventOf('exec', 7, 8)], 3);
     await client.request(ping(3));
     const [time, offset] = [2n ** 60n, 2n ** 60n];
-    const exec = ['exec', 1, time + 5n, 0, 5, 5];
-    const sid = ['sid', 2, time + 6n, 0, 6, 6];
-    const thread = ['exec', 3, time + 7n, 0, 7, 8];
+    const about = (pid: number): object => ({ process: unknownProcess(pid, time + BigInt(pid)) });
+    const exec = ['exec', 1, time + 5n, 0, 5, 5, about(5)];
+    const sid = ['sid', 2, time + 6n, 0, 6, 6, about(6)];
+    const thread = ['exec', 3, time + 7n, 0, 7, 8, about(7)];
     expect(client.received.slice(3, -1)).toEqual([
       ['events', 1, 3, offset, [exec]],
       ['events', 2, 3, offset, [exec, sid, thread]],
@@ -116,15 +119,15 @@ describe('subscriptions', () => {
   });
 
   test('one that ends is told no more, and its number can be used again', async () => {
-    const { path, broadcast, server } = await serve();
+    const { path, publish, server } = await serve();
     const client = await RawClient.greet(path);
     await client.request(subscribe(1, {}));
-    broadcast.publish(batchOf([eventOf('exec', 1)]));
+    publish([eventOf('exec', 1)]);
     expect(await client.request(unsubscribe(2, 1))).toBeNull();
     expect(server.subscriptions).toBe(0);
-    broadcast.publish(batchOf([eventOf('exec', 2)]));
+    publish([eventOf('exec', 2)]);
     expect(await client.request(subscribe(1, {}))).toMatchObject({ seq: 2 });
-    broadcast.publish(batchOf([eventOf('exec', 3)]));
+    publish([eventOf('exec', 3)]);
     await client.request(ping(3));
     expect(client.told(1).map(([, seq]) => seq)).toEqual([1, 3]);
   });
@@ -154,7 +157,7 @@ describe('subscriptions', () => {
     ['threads', { threads: 1 }, 'threads: '],
     ['events', { events: [] }, 'events: '],
     ['an event type', { events: ['exec', 'exce'] }, '"exce"'],
-    ['an unknown field', { pids: [1] }, '"pids"'],
+    ['an unknown field', { pid: [1] }, '"pid"'],
     ['the filter itself', null, 'the filter '],
   ])('a filter that is wrong is refused by name: %s', async (_case, filter, name) => {
     const { path, broadcast } = await serve();
@@ -162,25 +165,25 @@ describe('subscriptions', () => {
     const [code, message] = (await client.request(subscribe(1, filter as object))) as [string, string];
     expect(code).toBe('bad-filter');
     expect(message).toContain(name);
-    expect(broadcast.interest.processes.size).toBe(0);
+    expect(broadcast.interest).toEqual(ownInterest);
   });
 });
 
 describe('answers', () => {
   test('ping tells where the stream stands', async () => {
-    const { path, broadcast } = await serve();
+    const { path, publish } = await serve();
     const client = await RawClient.greet(path);
     expect(await client.request(ping(0xffffffff))).toEqual({ seq: 0, clockOffset: int64 });
-    broadcast.publish(batchOf([eventOf('exec', 1)], 10));
+    publish([eventOf('exec', 1)], 10);
     expect(await client.request(ping(1))).toEqual({ seq: 11, clockOffset: int64 });
   });
 
   test('stats are those that the specification lists', async () => {
-    const { path, broadcast } = await serve();
+    const { path, publish } = await serve();
     const client = await RawClient.greet(path);
     await RawClient.greet(path);
     await client.request(subscribe(1, { events: ['exit'], threads: true }));
-    broadcast.publish(batchOf([eventOf('exec', 1), eventOf('sid', 1), eventOf('exec', 2)], 7));
+    publish([eventOf('exec', 1), eventOf('sid', 1), eventOf('exec', 2)], 7);
     const answer = (await client.request(stats(2))) as { uptime: number };
     expect(answer).toEqual({
       uptime: expect.any(Number) as unknown,
@@ -190,6 +193,7 @@ describe('answers', () => {
       received: { exec: 2, sid: 1 },
       lost: { kernel: 7, queue: 0 },
       kernelFilter: { processes: expect.arrayContaining(['exit']) as unknown, threads: ['exit'] },
+      processes: { living: 2, ended: 0 },
       receiveBuffer,
       rss: integer,
     });

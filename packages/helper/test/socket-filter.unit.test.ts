@@ -6,6 +6,7 @@ import { what } from '../src/kernel/datagram.ts';
 import {
   assemble,
   interestOf,
+  ownInterest,
   socketFilter,
   unionOf,
   type Instruction,
@@ -169,11 +170,15 @@ describe('the interest of a filter', () => {
     });
   });
 
-  test('in exits is one in forks and execs of processes too, but not of threads', () => {
-    expect(interestOf(parseFilter({ events: ['exit'], threads: true }))).toEqual({
-      processes: new Set(['fork', 'exec', 'exit']),
+  test('in exits is one in forks and execs of processes too, but not of threads, as the helper needs those', () => {
+    expect(unionOf([ownInterest, interestOf(parseFilter({ events: ['exit'], threads: true }))])).toEqual({
+      processes: new Set(['fork', 'exec', 'exit', 'uid', 'gid', 'sid', 'comm']),
       threads: new Set(['exit']),
     });
+  });
+
+  test('of the helper is in nothing that single threads do', () => {
+    expect(ownInterest.threads).toEqual(new Set());
   });
 
   test('leaves the filter as it is', () => {

@@ -107,7 +107,7 @@ const parsers: { readonly [Field in keyof Conditions]-?: Parser } = {
   cgroup: (value, field) => globs(value, field, ({ cgroup }) => cgroup),
   container: (value, field) => {
     const prefixes = sorted(new Set(list(value, field, isName, 'an id, any or none')));
-    return [prefixes, ({ container }) => prefixes.some((prefix) => isOfContainer(container, prefix))];
+    return [prefixes, (subject) => prefixes.some((prefix) => isOfContainer(subject, prefix))];
   },
   exit: (value, field) => {
     const kinds = sorted(new Set(list(value, field, isExit, 'failed, signaled or an exit code')));
@@ -227,7 +227,8 @@ function isExitOf(status: number, kind: number | 'failed' | 'signaled'): boolean
   return signal === 0 && status >> 8 === kind;
 }
 
-function isOfContainer(container: string | undefined, prefix: string): boolean {
-  if (prefix === 'none') return container === undefined;
+function isOfContainer({ cgroup, container }: Subject, prefix: string): boolean {
+  // Where the cgroup is not known, neither is whether there is a container.
+  if (prefix === 'none') return cgroup !== undefined && container === undefined;
   return container !== undefined && (prefix === 'any' || container.startsWith(prefix));
 }

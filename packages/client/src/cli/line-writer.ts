@@ -34,4 +34,14 @@ export class LineWriter {
     if (this.#text !== '' && !this.#closed) this.#stream.write(this.#text);
     this.#text = '';
   }
+
+  /** Writes what is queued, and waits until it is written, or the reader found to be gone. */
+  async finish(): Promise<void> {
+    this.flush();
+    if (this.#closed) return;
+    await new Promise<void>((resolve) => {
+      // The error of a write is told a little later than its end.
+      this.#stream.write('', () => setImmediate(resolve));
+    });
+  }
 }

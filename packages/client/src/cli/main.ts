@@ -4,7 +4,10 @@
 import { exitStatusOf, ProcbusError } from '@procbus/protocol';
 import yargs from 'yargs';
 import { version } from '../version.ts';
+import { psCommand } from './ps.ts';
 import { watchCommand } from './watch.ts';
+
+const commands = [watchCommand, psCommand];
 
 /** Runs one command; the exit status is left in `process.exitCode`. */
 export async function main(args: readonly string[]): Promise<void> {
@@ -15,27 +18,29 @@ export async function main(args: readonly string[]): Promise<void> {
       .scriptName('procbus')
       .usage('$0 <command>\n\nWhat the processes of this machine do, as it happens.')
       .command(watchCommand)
+      .command(psCommand)
       .demandCommand(1, 'Which command?')
       .strict()
       .parserConfiguration({
-        'duplicate-arguments-array': false,
         'boolean-negation': false,
         'dot-notation': false,
       })
       .version(version)
       .fail((message: string | null, error: Error | undefined) => {
         // yargs gives its own complaints as a message, with or without an error of its own.
-        throw error instanceof ProcbusError || message === null ? error : usageError(message);
+        throw error instanceof ProcbusError || message === null ? error : new ProcbusError('usage', message);
       })
       .parseAsync();
   } catch (error) {
     if (!(error instanceof ProcbusError)) throw error;
     process.stderr.write(`procbus: ${error.message}\n`);
-    if (error.remedy !== undefined) process.stderr.write(`procbus: ${error.remedy}\n`);
+    const remedy = error.remedy ?? (error.code === 'usage' ? help(args) : undefined);
+    if (remedy !== undefined) process.stderr.write(`procbus: ${remedy}\n`);
     process.exitCode = exitStatusOf(error.code);
   }
 }
 
-function usageError(message: string): ProcbusError {
-  return new ProcbusError('usage', message, { remedy: 'See procbus --help.' });
+function help(args: readonly string[]): string {
+  const command = commands.map((known) => String(known.command)).find((name) => name === args[0]);
+  return `See procbus ${command === undefined ? '' : `${command} `}--help.`;
 }

@@ -12,6 +12,10 @@ export interface OpenBus {
   readonly helper: string;
 }
 
+/** To be said below the options of a command with `--socket`. */
+export const helperHelp =
+  'Without --socket it connects to $PROCBUS_SOCKET or /run/procbus/procbus.sock, and where there is none it starts a private helper.';
+
 /**
  * Connects to `socket`, or to the machine's helper, or to a private one if there is no socket.
  *

@@ -1,17 +1,18 @@
 /*
  * Events as lines for people. Pure: the same event gives the same line.
  */
-import { styleText } from 'node:util';
-import type { LostWhere, ProcessEvent, StreamEvent } from '@procbus/protocol';
+import type { ExitEvent, LostWhere, ProcessEvent, ProcessInfo, StreamEvent } from '@procbus/protocol';
+import { commandLine, commandOf, shellWord } from './command-line.ts';
+import { clip } from './display-width.ts';
+import { formatDuration } from './duration.ts';
+import { renderCells, type Cell, type Colour, type LineStyle } from './line.ts';
+import { printable } from './printable.ts';
 
-/** How lines should look. */
-export interface LineStyle {
-  readonly colour: boolean;
+/** How lines of events should look. */
+export interface EventStyle extends LineStyle {
   /** Whether to show thread ids beside pids. */
   readonly threads: boolean;
 }
-
-type Colour = Parameters<typeof styleText>[0];
 
 const colours: Record<StreamEvent['type'], Colour> = {
   fork: 'cyan',
@@ -31,38 +32,80 @@ const places: Record<LostWhere, string> = {
   queue: 'read too slowly',
 };
 
-/** One aligned line for an event, without a line end: local time, type, pid, and what happened. */
-export function renderLine(event: StreamEvent, style: LineStyle): string {
-  const paint = (colour: Colour, text: string): string =>
-    style.colour ? styleText(colour, text, { validateStream: false }) : text;
-  const time = paint('dim', localTime(event.time));
-  const type = paint(colours[event.type], event.type.padEnd(8));
+/** Columns of a name: the kernel keeps 15 bytes. */
+const commWidth = 15;
+/** Columns of a command where it is not what the line is about. */
+const asideWidth = 60;
+
+/** One aligned line for an event, without a line end: local time, type, pid, who it is, what happened. */
+export function renderLine(event: StreamEvent, style: EventStyle): string {
+  const start: Cell[] = [
+    { text: localTime(event.time), colour: 'dim' },
+    { text: event.type, colour: colours[event.type], width: 8 },
+  ];
   if (event.type === 'lost') {
     const what =
       event.count === 0
         ? 'events lost, nobody knows how many: the kernel had stopped telling them'
         : `${event.count} ${event.count === 1 ? 'event' : 'events'} lost: ${places[event.where]}`;
-    return `${time}  ${type}  ${paint('red', what)}`;
+    return renderCells([...start, { text: what, colour: 'red' }], style);
   }
   const id = style.threads && event.tid !== event.pid ? `${event.pid}/${event.tid}` : String(event.pid);
-  const what = describe(event, paint);
-  const start = `${time}  ${type}  `;
-  return what === '' ? `${start}${id}` : `${start}${id.padEnd(style.threads ? 15 : 7)}  ${what}`;
+  const cells = [...start, { text: id, width: style.threads ? 15 : 7 }, ...describe(event)];
+  const more = extras(event.process);
+  if (more !== '') cells.push({ text: more, colour: 'dim' });
+  return renderCells(cells, style);
 }
 
-function describe(event: ProcessEvent, paint: (colour: Colour, text: string) => string): string {
+function describe(event: ProcessEvent): Cell[] {
+  const found: Cell[] = event.synthetic === true ? [{ text: '(found after loss)', colour: 'yellow' }] : [];
+  // A command may be longer than the line: what else there is to say comes first.
+  if (event.type === 'exec') return [...found, ...commandCells(event.process)];
+  const who: Cell = { text: nameOf(event.process), width: commWidth };
+  if (event.type === 'exit') return [who, ...exitCells(event, found)];
+  return [who, { text: whatOf(event) }, ...found];
+}
+
+/** What was run, or how much of it is not known. */
+function commandCells(process: ProcessInfo): Cell[] {
+  if (process.args !== undefined) return [{ text: commandOf(process) }];
+  const name = nameOf(process);
+  if (process.detail === 'gone') {
+    // Then the name is that of the program before.
+    return [{ text: '?' }, { text: `(gone before it was read; it was ${name})`, colour: 'dim' }];
+  }
+  return [{ text: `[${name}]` }, { text: '(arguments unknown)', colour: 'dim' }];
+}
+
+function exitCells(event: ExitEvent, found: readonly Cell[]): Cell[] {
+  if (event.tid !== event.pid) return [{ text: 'thread ended' }, ...found];
+  const { runtime, process } = event;
+  const after = runtime === undefined ? '' : ` after ${formatDuration(runtime)}`;
+  const cells: Cell[] = [{ ...endOf(event, after), width: 'exit 127 after 98.8ms'.length }, ...found];
+  // Arguments that say no more than the name does are left out.
+  if (process.args !== undefined && process.args.length > 0 && commandLine(process.args) !== process.comm) {
+    cells.push({ text: clip(commandOf(process), asideWidth), colour: 'dim' });
+  }
+  return cells;
+}
+
+function endOf(event: ExitEvent, after: string): Cell {
+  if (event.signal !== undefined) {
+    const core = event.coreDumped ? ' (core dumped)' : '';
+    return { text: `killed by ${event.signal}${core}${after}`, colour: 'red' };
+  }
+  if (event.exitCode === undefined) return { text: `ended${after}` };
+  return { text: `exit ${event.exitCode}${after}`, colour: event.exitCode === 0 ? undefined : 'yellow' };
+}
+
+function whatOf(event: Exclude<ProcessEvent, { type: 'exec' | 'exit' }>): string {
   const isThread = event.tid !== event.pid;
   switch (event.type) {
-    case 'fork':
-      return isThread ? 'new thread' : `child of ${event.ppid}`;
-    case 'exec':
-      return '';
-    case 'exit':
-      if (isThread) return 'thread ended';
-      if (event.signal !== undefined) {
-        return paint('red', `killed by ${event.signal}${event.coreDumped ? ' (core dumped)' : ''}`);
-      }
-      return event.exitCode === 0 ? 'exit 0' : paint('yellow', `exit ${event.exitCode}`);
+    case 'fork': {
+      if (isThread) return 'new thread';
+      const parent = event.parent === undefined ? '' : ` ${nameOf(event.parent)}`;
+      return `child of ${event.ppid}${parent}`;
+    }
     case 'uid':
       return `user ${event.uid}, effective ${event.euid}`;
     case 'gid':
@@ -78,13 +121,17 @@ function describe(event: ProcessEvent, paint: (colour: Colour, text: string) => 
   }
 }
 
-/** A text from anywhere, safe for a terminal: control and formatting characters are escaped. */
-export function printable(text: string): string {
-  return text.replaceAll(/[\p{C}\p{Zl}\p{Zp}\\]/gu, (character) => {
-    if (character === '\\') return '\\\\';
-    const code = character.codePointAt(0) ?? 0;
-    return code <= 0xff ? `\\x${code.toString(16).padStart(2, '0')}` : `\\u{${code.toString(16)}}`;
-  });
+/** The name of a process; a question mark where it is not known. */
+function nameOf({ comm }: ProcessInfo): string {
+  return comm === '' ? '?' : printable(comm);
+}
+
+/** What was asked for beside, as `key=value`. */
+function extras({ exe, cwd, cgroup, container, user, ancestors }: ProcessInfo): string {
+  const chain = ancestors?.map(({ pid, comm }) => `${pid}:${comm}`).join(',');
+  return Object.entries({ user, container, exe, cwd, cgroup, ancestors: chain })
+    .flatMap(([key, value]) => (value === undefined ? [] : [`${key}=${shellWord(value)}`]))
+    .join(' ');
 }
 
 /** The time of day in the local time zone, with the event's microseconds. */

@@ -8,6 +8,7 @@ import { hurry, waitReadable } from '../libc.ts';
 import { readImage } from './facts.ts';
 import type { ReaderData, ReaderReady } from './exec-reader.ts';
 import { ImageRing } from './image-ring.ts';
+import { readRaw } from './procfs.ts';
 
 /** Reads until told to stop. */
 function run({ memory, stop }: ReaderData): void {
@@ -22,7 +23,8 @@ function run({ memory, stop }: ReaderData): void {
     for (let execs = drain(connector); execs.length > 0; execs = drain(connector)) {
       execs.forEach(({ pid, kernelTime }, index) => {
         const isLast = !execs.slice(index + 1).some((later) => later.pid === pid);
-        ring.write(pid, kernelTime, isLast);
+        // Else it has begun another program since, and it is too late for this one.
+        ring.write(pid, kernelTime, isLast ? readRaw : () => undefined);
       });
     }
   }

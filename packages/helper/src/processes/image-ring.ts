@@ -8,9 +8,9 @@
  * does without.
  */
 import { imageFiles, type RawImage } from './facts.ts';
-import { readRaw, type RawFile } from './procfs.ts';
+import type { RawFile } from './procfs.ts';
 
-/** Bytes for records: those of some 8,000 ordinary programs, or 200 of the largest. */
+/** Bytes for records, a power of two: those of some 8,000 ordinary programs, or 200 of the largest. */
 const ringBytes = 4 * 1024 * 1024;
 
 /** At the beginning of the memory: how many bytes were ever written, and how many were read. */
@@ -38,24 +38,30 @@ export class ImageRing {
   readonly #control: Int32Array;
   readonly #bytes: Buffer;
 
-  constructor(memory: SharedArrayBuffer = new SharedArrayBuffer(controlBytes + ringBytes)) {
+  /** @param memory - as {@link ImageRing.allocate} gives it, of the ring at the other end */
+  constructor(memory: SharedArrayBuffer = ImageRing.allocate(ringBytes)) {
     this.memory = memory;
     this.#control = new Int32Array(memory, 0, 2);
     this.#bytes = Buffer.from(memory, controlBytes);
   }
 
+  /** Memory for a ring of so many bytes, a power of two. */
+  static allocate(bytes: number): SharedArrayBuffer {
+    return new SharedArrayBuffer(controlBytes + bytes);
+  }
+
   /**
-   * Reads the program of a process from /proc into the ring.
+   * Reads the program of a process into the ring.
    *
-   * @param readable - false where it is too late: the process has begun another program since
+   * @param read - reads one of its files; the bytes are taken before it is called again
    */
-  write(pid: number, kernelTime: bigint, readable: boolean): void {
+  write(pid: number, kernelTime: bigint, read: (pid: number, file: RawFile) => Buffer | undefined): void {
     const written = Atomics.load(this.#control, head);
     const start = this.#place(written);
     if (start === undefined) return;
     let at = start.offset + 4 * headerWords;
     imageFiles.forEach((file, index) => {
-      const bytes = readable ? readRaw(pid, file) : undefined;
+      const bytes = read(pid, file);
       this.#bytes.writeUInt32LE(bytes?.length ?? unread, start.offset + 16 + 4 * index);
       if (bytes !== undefined) at += bytes.copy(this.#bytes, at);
     });
@@ -71,11 +77,11 @@ export class ImageRing {
   read(): ReadImage | undefined {
     let position = Atomics.load(this.#control, tail);
     if (position === Atomics.load(this.#control, head)) return undefined;
-    let offset = offsetOf(position);
+    let offset = this.#offsetOf(position);
     let length = this.#bytes.readUInt32LE(offset);
     if (length === 0) {
       // The writer found too little room before the end, and went on at the beginning.
-      position += ringBytes - offset;
+      position += this.#bytes.length - offset;
       offset = 0;
       length = this.#bytes.readUInt32LE(0);
     }
@@ -100,17 +106,17 @@ export class ImageRing {
 
   /** Where the largest record fits; undefined where the reader has to pass others first. */
   #place(written: number): { position: number; offset: number } | undefined {
-    const free = ringBytes - ((written - Atomics.load(this.#control, tail)) >>> 0);
-    const offset = offsetOf(written);
-    const beforeEnd = ringBytes - offset;
+    const free = this.#bytes.length - ((written - Atomics.load(this.#control, tail)) >>> 0);
+    const offset = this.#offsetOf(written);
+    const beforeEnd = this.#bytes.length - offset;
     if (beforeEnd >= largestRecord) return free >= largestRecord ? { position: written, offset } : undefined;
     if (free < beforeEnd + largestRecord) return undefined;
     this.#bytes.writeUInt32LE(0, offset);
     return { position: written + beforeEnd, offset: 0 };
   }
-}
 
-/** Positions count on for ever, as 32-bit words that wrap. */
-function offsetOf(position: number): number {
-  return (position >>> 0) % ringBytes;
+  /** Positions count on for ever, as 32-bit words that wrap. */
+  #offsetOf(position: number): number {
+    return (position >>> 0) % this.#bytes.length;
+  }
 }

@@ -69,10 +69,10 @@ export class ProcessTable {
     return this.#living.get(pid);
   }
 
-  /** The living process of an id. */
+  /** The process of an id, also one that has ended and is remembered. */
   find(id: string): Process | undefined {
     const process = this.#living.get(Number.parseInt(id, 10));
-    return process?.id === id ? process : undefined;
+    return process?.id === id ? process : this.#ended.findLast((ended) => ended.id === id);
   }
 
   /** All that live, and those that are remembered. */
