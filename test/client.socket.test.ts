@@ -5,7 +5,8 @@ import { helperMessage, type StreamEvent } from '@procbus/protocol';
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { connect } from '../packages/client/src/connect.ts';
-import { eventOf, execs, serve } from '../packages/helper/test/support/serving.ts';
+import { eventOf, execs, exitOf, forkOf } from '../packages/helper/test/support/bus.ts';
+import { serve } from '../packages/helper/test/support/serving.ts';
 import { until } from './support/condition.ts';
 import { answerAs, politely } from './support/impostor.ts';
 import { drain, take } from './support/reading.ts';
@@ -39,25 +40,35 @@ describe('a watch', () => {
     expect(await take(watch, 4)).toMatchObject([
       { type: 'fork', seq: 1, ...stamp, tid: 1235, ppid: 1200, ptid: 1201 },
       { type: 'comm', seq: 2, ...stamp, process: named, comm: '\u001b[2J' },
-      { type: 'exit', seq: 3, ...stamp, process: named, runtime: 0, status: 139, signal: 'SIGSEGV', coreDumped: true, ppid: 1200 },
+      {
+        type: 'exit',
+        seq: 3,
+        ...stamp,
+        process: named,
+        runtime: 0,
+        status: 139,
+        signal: 'SIGSEGV',
+        coreDumped: true,
+        ppid: 1200,
+      },
       { type: 'lost', seq: 5, time, kernelTime: stamp.kernelTime, where: 'kernel', count: 2, from: 4, to: 5 },
     ]);
   });
 
   test('that is left by break is unsubscribed at the helper, and the connection goes on', async () => {
-    const { path, broadcast, server } = await serve();
+    const { path, publish, server } = await serve();
     await using bus = await connect({ socket: path });
     const watch = bus.watch({ events: ['exec'] });
     await watch.ready;
     publish(execs(3));
     for await (const event of watch) if (event.seq === 2) break;
-    await until('nothing to be of interest', () => broadcast.interest.processes.size === 0);
+    await until('it to be unsubscribed', () => server.subscriptions === 0);
     expect(await bus.ping()).toMatchObject({ seq: 3 });
     expect(server.clients).toBe(1);
   });
 
   test('that is aborted throws the reason and is unsubscribed at the helper', async () => {
-    const { path, broadcast } = await serve();
+    const { path, publish, server } = await serve();
     await using bus = await connect({ socket: path });
     const controller = new AbortController();
     const watch = bus.watch({ signal: controller.signal });
@@ -69,12 +80,12 @@ describe('a watch', () => {
     const reason = new Error('enough');
     controller.abort(reason);
     await expect(reading).rejects.toBe(reason);
-    await until('nothing to be of interest', () => broadcast.interest.processes.size === 0);
+    await until('it to be unsubscribed', () => server.subscriptions === 0);
     await bus.ping();
   });
 
   test('does not disturb another one of the same connection', async () => {
-    const { path, broadcast, server } = await serve();
+    const { path, publish, server } = await serve();
     await using bus = await connect({ socket: path });
     const [some, all] = [bus.watch({ events: ['sid'] }), bus.watch()];
     await Promise.all([some.ready, all.ready]);
@@ -105,10 +116,11 @@ describe('a watch', () => {
   });
 
   test('skips types of events that it does not know', async () => {
+    const about = { process: { id: '1.1', comm: 'sh', detail: 'complete' } };
     const events = [
-      ['exec', 1, 1n, 0, 1, 1],
+      ['exec', 1, 1n, 0, 1, 1, about],
       ['freeze', 2, 2n, 0, 1, 1, { how: 'deeply' }],
-      ['exec', 3, 3n, 0, 1, 1, 'more'],
+      ['exec', 3, 3n, 0, 1, 1, about, 'more'],
     ];
     const told = [...helperMessage.eventsHead(1, 3, 0n), events];
     const socket = await answerAs((type, request) =>
@@ -119,9 +131,60 @@ describe('a watch', () => {
   });
 });
 
+describe('a list', () => {
+  test('and the events behind it tell of every process once', async () => {
+    const { path, publish } = await serve();
+    await using bus = await connect({ socket: path });
+    const fork = (pid: number): void => publish([forkOf(pid, 1)]);
+    for (let pid = 2; pid < 1000; pid++) fork(pid);
+    const begun = bus.listAndWatch({ events: ['fork'] });
+    // Some of these come before the snapshot, some behind it.
+    let pid = 1000;
+    for (let round = 0; round < 20; round++) {
+      for (let count = 0; count < 10; count++) fork(pid++);
+      await bus.ping();
+    }
+    const { cursor, processes, events } = await begun;
+    const listed = processes.map((process) => process.pid).filter((listedPid) => listedPid > 1);
+    const told: number[] = [];
+    if (listed.length < pid - 2) {
+      for await (const event of events) {
+        if (event.type === 'fork') told.push(event.pid);
+        if (listed.length + told.length >= pid - 2) break;
+      }
+    }
+    expect([...listed, ...told]).toEqual(Array.from({ length: pid - 2 }, (_, index) => index + 2));
+    expect(cursor).toBe(`${bus.hello.epoch}:${listed.length}`);
+    expect(told.length).toBeGreaterThan(0);
+  });
+
+  test('holds what a filter lets through, and those that have ended where they are asked for', async () => {
+    const { path, publish } = await serve({
+      imageOf: ({ pid }) => ({ comm: `comm${pid}`, detail: 'partial' }),
+    });
+    await using bus = await connect({ socket: path });
+    publish([
+      forkOf(2, 1),
+      forkOf(3, 1),
+      forkOf(4, 1),
+      eventOf('exec', 2),
+      eventOf('exec', 3),
+      eventOf('exec', 4),
+    ]);
+    publish([exitOf(3, 2n ** 60n + 10n ** 9n, 256)]);
+    const pids = async (...args: Parameters<typeof bus.list>): Promise<number[]> =>
+      (await bus.list(...args)).processes.map(({ pid }) => pid);
+    expect(await pids({ pids: [2, 3, 4] })).toEqual([2, 4]);
+    expect(await pids({ comm: ['comm*'], not: { comm: ['comm2'] } }, { ended: true })).toEqual([3, 4]);
+    expect((await bus.list({ exit: ['failed'] }, { ended: true })).processes).toMatchObject([
+      { pid: 3, exitCode: 1 },
+    ]);
+  });
+});
+
 describe('a reader that is slow', () => {
   test('may ask the helper something for each event, also when its buffer is full', async () => {
-    const { path, broadcast } = await serve();
+    const { path, publish } = await serve();
     await using bus = await connect({ socket: path });
     const watch = bus.watch({ bufferSize: 10 });
     await watch.ready;
@@ -137,7 +200,7 @@ describe('a reader that is slow', () => {
   });
 
   test('reads or is told as lost every event, whatever its buffer', async () => {
-    const { path, broadcast, server } = await serve();
+    const { path, publish, broadcast, server } = await serve();
     await using bus = await connect({ socket: path });
     let losses = 0;
     const sizes = fc.array(fc.integer({ min: 1, max: 40 }), { minLength: 1, maxLength: 30 });
@@ -149,10 +212,10 @@ describe('a reader that is slow', () => {
         const { seq } = await watch.ready;
         // Batches come two to an event that is read.
         const rest = batches.slice();
-        const publish = (): void => {
+        const publishSome = (): void => {
           for (const count of rest.splice(0, 2)) publish(execs(count));
         };
-        publish();
+        publishSome();
         let covered = seq;
         for await (const event of watch) {
           const { from, to, count } =
@@ -160,7 +223,7 @@ describe('a reader that is slow', () => {
           expect([from, to]).toEqual([covered + 1, covered + count]);
           if (event.type === 'lost') losses++;
           covered = to;
-          publish();
+          publishSome();
           await bus.ping();
           expect(watch.buffered).toBeLessThanOrEqual(bufferSize);
           if (rest.length === 0 && covered === broadcast.seq) break;

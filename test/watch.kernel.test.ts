@@ -86,9 +86,13 @@ kernelSuite('procbus watch', [], () => {
     const watch = new Program(process.execPath, [procbus, 'watch', '--socket', socket]);
     await watch.says('watching');
     const { pid } = await run('/bin/sh', ['-c', 'exit 7']);
-    await watch.says('exit 7');
-    const line = watch.lines.find((text) => text.includes('exit 7'));
-    expect(line).toMatch(new RegExp(`^\\d\\d:\\d\\d:\\d\\d\\.\\d{6}  exit      ${pid} +exit 7$`));
+    await watch.says('exit 7 after');
+    const line = watch.lines.find((text) => text.includes('exit 7 after'));
+    expect(line).toMatch(
+      new RegExp(
+        `^\\d\\d:\\d\\d:\\d\\d\\.\\d{6}  exit      ${pid} +sh +exit 7 after [\\d.]+ms +/bin/sh -c 'exit 7'$`,
+      ),
+    );
     // eslint-disable-next-line no-control-regex
     expect(watch.stdout).not.toMatch(/\u001b/);
   });
@@ -101,8 +105,8 @@ kernelSuite('procbus watch', [], () => {
   });
 
   test.each([
-    [['--events', 'exec,nonsense'], 'no event type "nonsense"'],
-    [['--events', ''], 'no event type ""'],
+    [['--events', 'exec,nonsense'], '--events: there is no "nonsense"'],
+    [['--events', ''], '--events: there is no ""'],
     [['--count', '0'], '--count 0'],
     [['--duration', 'soon'], '--duration soon'],
     [['--nonsense'], 'Unknown argument: nonsense'],

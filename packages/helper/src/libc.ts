@@ -318,6 +318,8 @@ export function userNameOf(uid: number): string | undefined {
 
 /** getpwnam(3): whether there is a user of that name. */
 export function userExists(name: string): boolean {
+  // C would see the name before the NUL, which may well be a user's.
+  if (name.includes('\0')) return false;
   const entry: unknown = c.getpwnam(name);
   return entry !== null && entry !== 0n;
 }

@@ -38,7 +38,7 @@ function conditionsOf({ where, not }: Filter): { field: string; name: string; va
 }
 
 function idOf(table: ProcessTable, root: number | string, field: string): string {
-  const id = typeof root === 'number' ? table.get(root)?.id : root;
+  const id = typeof root === 'number' ? (table.get(root) ?? table.endedWithPid(root))?.id : root;
   if (id !== undefined && (table.find(id) !== undefined || table.subtrees.isWatched(id))) return id;
   throw new ProcbusError('bad-filter', `${field}: there is no process ${root}`, {
     remedy: 'It may have ended; procbus ps shows those that live.',

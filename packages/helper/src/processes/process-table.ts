@@ -69,6 +69,11 @@ export class ProcessTable {
     return this.#living.get(pid);
   }
 
+  /** The process that had a pid last, of those that have ended and are remembered. */
+  endedWithPid(pid: number): Process | undefined {
+    return this.#ended.findLast((ended) => ended.pid === pid);
+  }
+
   /** The process of an id, also one that has ended and is remembered. */
   find(id: string): Process | undefined {
     const process = this.#living.get(Number.parseInt(id, 10));

@@ -1,0 +1,84 @@
+/*
+ * A bus without a kernel: a process table over a /proc that the test makes up, and batches that it
+ * publishes.
+ */
+import type { EventType, KernelEvent } from '@procbus/protocol';
+import { Broadcast } from '../../src/bus/broadcast.ts';
+import type { Batch } from '../../src/kernel/kernel-stream.ts';
+import type { Interest } from '../../src/kernel/socket-filter.ts';
+import { ProcessTable, type Proc } from '../../src/processes/process-table.ts';
+
+/** A process table of a machine without processes, except for what the test makes up. */
+export function tableOf(proc: Partial<Proc> = {}): ProcessTable {
+  return new ProcessTable({
+    listPids: () => [],
+    readProcess: () => undefined,
+    parentOf: () => undefined,
+    isHidden: () => false,
+    imageOf: () => ({ comm: '', detail: 'gone' }),
+    ...proc,
+  });
+}
+
+export interface Bus {
+  readonly broadcast: Broadcast;
+  readonly table: ProcessTable;
+  /** What the kernel was asked for, each time that this may have changed. */
+  readonly interests: Interest[];
+  /** Publishes events of the kernel, and how many it dropped behind them. */
+  publish(events: readonly KernelEvent[], lost?: Batch['lost']): void;
+}
+
+/**
+ * Makes a bus.
+ *
+ * @param waiting - taken and published when the bus catches up with the kernel
+ */
+export function makeBus(proc: Partial<Proc> = {}, waiting: KernelEvent[] = []): Bus {
+  const table = tableOf(proc);
+  const interests: Interest[] = [];
+  const broadcast = new Broadcast({
+    table,
+    setInterest: (interest) => interests.push(interest),
+    catchUp: () => {
+      if (waiting.length > 0) publish(waiting.splice(0));
+    },
+  });
+  const publish: Bus['publish'] = (events, lost = 0) =>
+    broadcast.publish({ ...batchOf(lost), events: table.follow(events) });
+  return { broadcast, table, interests, publish };
+}
+
+/** All of a batch but its events. */
+export function batchOf(lost: Batch['lost'] = 0): Omit<Batch, 'events'> {
+  return { lost, kernelTime: 5n, clockOffset: 2n ** 60n };
+}
+
+/** An event without fields of its own. */
+export function eventOf(
+  type: Extract<EventType, 'exec' | 'sid'>,
+  pid: number,
+  tid: number = pid,
+): KernelEvent {
+  return { type, kernelTime: 2n ** 60n + BigInt(pid), cpu: 0, pid, tid };
+}
+
+/** A process that begins. */
+export function forkOf(pid: number, ppid: number, kernelTime: bigint = 2n ** 60n + BigInt(pid)): KernelEvent {
+  return { type: 'fork', kernelTime, cpu: 0, pid, tid: pid, ppid, ptid: ppid };
+}
+
+/** A process that ends. */
+export function exitOf(pid: number, kernelTime: bigint, status = 0): KernelEvent {
+  return { type: 'exit', kernelTime, cpu: 0, pid, tid: pid, status, ppid: 0 };
+}
+
+/** `count` processes that run a program. */
+export function execs(count: number): KernelEvent[] {
+  return Array.from({ length: count }, (_, index) => eventOf('exec', index + 1));
+}
+
+/** What is told of a process that nobody knew before an event at a time, where nothing is included. */
+export function unknownProcess(pid: number, kernelTime: bigint): object {
+  return { id: `${pid}.${kernelTime.toString(36)}`, comm: '', detail: 'gone' };
+}

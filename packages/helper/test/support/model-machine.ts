@@ -1,0 +1,251 @@
+/*
+ * A machine that is made up: it always knows the truth, tells its events as the kernel does, and
+ * answers as /proc does, with what is true now, however old the event is that somebody asks about.
+ *
+ * Pids are few, so that they are given anew all the time; but never within 30 ms, as /proc tells
+ * starts to 10 ms.
+ */
+import type { KernelEvent } from '@procbus/protocol';
+import * as fc from 'fast-check';
+import type { FoundProcess } from '../../src/processes/facts.ts';
+import type { Facts, Image } from '../../src/processes/process.ts';
+import type { Proc } from '../../src/processes/process-table.ts';
+
+/** What processes do; threads do some of it as well. */
+const verbs = [
+  'fork',
+  'exec',
+  'exit',
+  'uid',
+  'gid',
+  'sid',
+  'comm',
+  'become a subreaper',
+  'fork a thread',
+  'end a thread',
+  'name a thread',
+] as const;
+
+/** Something that a process does. */
+export interface Deed {
+  readonly verb: (typeof verbs)[number];
+  /** Which of the living does it, and what: to be taken modulo what there is. */
+  readonly who: number;
+  readonly what: number;
+  /** ns since the deed before. */
+  readonly pause: bigint;
+}
+
+/** Any deed; forks, execs and exits are the most frequent. */
+export const deed: fc.Arbitrary<Deed> = fc.record({
+  verb: fc.constantFrom(...verbs, 'fork', 'fork', 'fork', 'fork', 'exec', 'exec', 'exit', 'exit', 'exit'),
+  who: fc.nat({ max: 1000 }),
+  what: fc.nat({ max: 1000 }),
+  pause: fc.bigInt({ min: 1n, max: 9_000_000n }),
+});
+
+/** A process of the machine. */
+export interface Being {
+  readonly pid: number;
+  readonly startTime: bigint;
+  /** The one that it is a child of now; undefined for init. */
+  parent: Being | undefined;
+  facts: Facts;
+  /** Whether somebody who follows all events must know its program, and could read it. */
+  isRead: boolean;
+  /** What such a one may take for its name. */
+  names: readonly string[];
+  isSubreaper: boolean;
+  threads: number[];
+  /** The watched roots that it descends from; see {@link ModelMachine.watch}. */
+  within: ReadonlySet<Being>;
+}
+
+const ms = 1_000_000n;
+/** The clocks of /proc and of events differ by some ns. */
+const phase = 3_456_789n;
+
+export class ModelMachine implements Proc {
+  readonly living: Map<number, Being> = new Map();
+  now: bigint = 1_000_000n * ms;
+  readonly #init: Being;
+  readonly #tell: (event: KernelEvent, being: Being) => void;
+  readonly #pids: number;
+  readonly #isSecretive: boolean;
+  /** When the last owner of each free pid ended: those of zombies are listed as well. */
+  readonly #endTimes = new Map<number, bigint>();
+  /** What could be read of each exec in time, by its own time; undefined where it is read when asked for. */
+  readonly #images = new Map<bigint, Image | undefined>();
+  #nextTid = 1000;
+
+  /**
+   * @param tell - told each event when it happens
+   * @param isSecretive - whether users other than root are hidden; then there are no subreapers, as
+   *   nobody could find out about them
+   */
+  constructor(tell: (event: KernelEvent, being: Being) => void, pids: number, isSecretive: boolean) {
+    this.#tell = tell;
+    this.#pids = pids;
+    this.#isSecretive = isSecretive;
+    const facts: Facts = { ...imageOf('init'), uid: 0, euid: 0, gid: 0, egid: 0, sid: 1, tty: 7 };
+    this.#init = this.#born(1, undefined, facts);
+  }
+
+  /** Has somebody do something, where it is possible. */
+  act({ verb, who, what, pause }: Deed): void {
+    this.now += pause;
+    const being = [...this.living.values()][who % this.living.size] as Being;
+    const tid = being.threads[what % Math.max(1, being.threads.length)];
+    switch (verb) {
+      case 'fork':
+        return this.#fork(being, what);
+      case 'exec':
+        return this.#exec(being, what);
+      case 'exit':
+        return being === this.#init ? undefined : this.#exit(being, what);
+      case 'uid':
+      case 'gid': {
+        const ids = verb === 'uid' ? { uid: what % 3, euid: what % 2 } : { gid: what % 3, egid: what % 2 };
+        return this.#change(being, ids, { type: verb, ...ids } as Partial<KernelEvent>);
+      }
+      case 'sid':
+        return this.#change(being, { sid: being.pid, tty: 0 }, { type: 'sid' });
+      case 'comm': {
+        const comm = `name${what % 5}`;
+        being.names = [comm];
+        return this.#change(being, { comm }, { type: 'comm', comm });
+      }
+      case 'become a subreaper':
+        being.isSubreaper = !this.#isSecretive;
+        return;
+      case 'fork a thread': {
+        const { pid, parent } = being;
+        being.threads.push(++this.#nextTid);
+        const ppid = parent?.pid ?? 0;
+        return this.#say(being, { type: 'fork', pid, tid: this.#nextTid, ppid, ptid: ppid });
+      }
+      case 'end a thread':
+        if (tid !== undefined) this.#endThreads(being, [tid]);
+        return;
+      case 'name a thread':
+        if (tid !== undefined) this.#say(being, { type: 'comm', tid, comm: 'thread' });
+    }
+  }
+
+  /** Watches a subtree: the root, those below it now, and from then on all that they fork. */
+  watch(root: Being): void {
+    for (const being of this.living.values()) {
+      let above: Being | undefined = being;
+      while (above !== undefined && above !== root) above = above.parent;
+      if (above === root) being.within = new Set(being.within).add(root);
+    }
+  }
+
+  #fork(parent: Being, what: number): void {
+    const free = Array.from({ length: this.#pids }, (_, index) => index + 2).filter(
+      (pid) => !this.living.has(pid),
+    );
+    const pid = free[what % Math.max(1, free.length)];
+    if (pid === undefined) return;
+    const earliest = (this.#endTimes.get(pid) ?? 0n) + 30n * ms;
+    if (this.now < earliest) this.now = earliest;
+    const child = this.#born(pid, parent, parent.facts);
+    this.#say(child, { type: 'fork', ppid: parent.pid, ptid: parent.pid });
+  }
+
+  #born(pid: number, parent: Being | undefined, facts: Facts): Being {
+    const { isRead, names, within } = parent ?? { isRead: true, names: ['init'], within: new Set<Being>() };
+    const life = { parent, facts, isSubreaper: false, threads: [] };
+    const being: Being = { pid, startTime: this.now, isRead, names, within, ...life };
+    this.living.set(pid, being);
+    return being;
+  }
+
+  /** Where there are threads, it may be one of them that calls exec: it becomes the main thread. */
+  #exec(being: Being, what: number): void {
+    this.#endThreads(being, being.threads.slice(1));
+    being.threads = [];
+    const image = imageOf(`program${what % 4}`);
+    being.facts = { ...being.facts, ...image };
+    const isLate = what % 5 === 0;
+    const isGone = this.#isHiding(being) || what % 5 === 1;
+    this.#images.set(this.now, isLate ? undefined : isGone ? gone : image);
+    being.isRead = !isLate && !isGone;
+    being.names = being.isRead ? [image.comm] : [...being.names, image.comm];
+    this.#say(being, { type: 'exec' });
+  }
+
+  #exit(being: Being, what: number): void {
+    const { pid, parent, threads } = being;
+    const [before, after] = [threads.slice(0, what % 3), threads.slice(what % 3)];
+    this.#endThreads(being, before);
+    this.living.delete(pid);
+    for (const child of this.living.values()) if (child.parent === being) child.parent = this.#reaperOf(being);
+    this.#say(being, { type: 'exit', status: what, ppid: parent?.pid ?? 0 });
+    // The main thread may well be the first to end when a process is killed.
+    this.#endThreads(being, after);
+    this.#endTimes.set(pid, this.now);
+  }
+
+  #reaperOf({ parent }: Being): Being {
+    let reaper = parent;
+    while (reaper !== undefined && !reaper.isSubreaper) reaper = reaper.parent;
+    return reaper ?? this.#init;
+  }
+
+  #endThreads(being: Being, tids: readonly number[]): void {
+    being.threads = being.threads.filter((tid) => !tids.includes(tid));
+    for (const tid of tids) this.#say(being, { type: 'exit', tid, status: 0, ppid: 0 });
+  }
+
+  #change(being: Being, changed: Partial<Facts>, event: Partial<KernelEvent>): void {
+    being.facts = { ...being.facts, ...changed };
+    this.#say(being, event);
+  }
+
+  #say(being: Being, event: Partial<KernelEvent>): void {
+    const { pid } = being;
+    this.#tell({ kernelTime: this.now, cpu: 0, pid, tid: pid, ...event } as KernelEvent, being);
+    this.now += 1n;
+  }
+
+  #isHiding(being: Being): boolean {
+    return this.#isSecretive && being.facts.uid !== 0 && being !== this.#init;
+  }
+
+  #visible(pid: number): Being | undefined {
+    const being = this.living.get(pid);
+    return being === undefined || this.#isHiding(being) ? undefined : being;
+  }
+
+  listPids(): number[] {
+    const visible = [...this.living.keys()].filter((pid) => !this.isHidden(pid));
+    return [...new Set([...visible, ...this.#endTimes.keys()])];
+  }
+
+  readProcess(pid: number): FoundProcess | undefined {
+    const being = this.#visible(pid);
+    if (being === undefined) return undefined;
+    const startTime = being.startTime - ((being.startTime + phase) % (10n * ms));
+    return { startTime, ppid: being.parent?.pid ?? 0, facts: being.facts };
+  }
+
+  parentOf(pid: number): number | undefined {
+    return this.#visible(pid)?.parent?.pid;
+  }
+
+  isHidden(pid: number): boolean {
+    return this.living.has(pid) && this.#visible(pid) === undefined;
+  }
+
+  imageOf({ pid, kernelTime }: KernelEvent): Image {
+    const { comm, exe, args, cwd, detail } = this.#visible(pid)?.facts ?? gone;
+    return this.#images.get(kernelTime) ?? { comm, exe, args, cwd, detail };
+  }
+}
+
+const gone: Image = { comm: '', exe: undefined, args: undefined, cwd: undefined, detail: 'gone' };
+
+function imageOf(program: string): Image {
+  return { comm: program, exe: `/bin/${program}`, args: [program, '-x'], cwd: '/', detail: 'complete' };
+}
