@@ -1,7 +1,7 @@
 /*
  * procbus watch, as it is used in a terminal and in scripts.
  */
-import { connect } from '@procbus/client';
+import { connect, includes } from '@procbus/client';
 import { expect, test } from 'vitest';
 import { actor } from './support/actor.ts';
 import { until } from './support/condition.ts';
@@ -120,9 +120,10 @@ kernelSuite('procbus watch', [], () => {
 kernelSuite('examples/watch.py', [needsMsgpack(), needsProgram('gcc')], () => {
   test('prints the same as procbus watch --json', async () => {
     const { socket } = await startHelper();
-    const watcher = await Watcher.start(socket, '--threads');
+    const options = ['--threads', '--include', includes.join(',')];
+    const watcher = await Watcher.start(socket, ...options);
     const example = inRepository('examples/watch.py');
-    const python = new Program(pythonWithMsgpack ?? '', [example, '--socket', socket, '--threads']);
+    const python = new Program(pythonWithMsgpack ?? '', [example, '--socket', socket, ...options]);
     await python.says('watching');
     for (const deed of [
       'exit 3',
