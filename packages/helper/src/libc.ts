@@ -215,7 +215,12 @@ export function watchReadable(fd: number, onReadable: () => void): Watch {
 /** poll(2) without waiting: whether `fd` has something to read, or hung up. */
 export function isReadable(fd: number): boolean {
   const POLLIN = 1;
-  return checked('poll', c.poll(Int32Array.of(fd, POLLIN), 1, 0) as number) > 0;
+  const descriptor = Int32Array.of(fd, POLLIN);
+  for (;;) {
+    const ready = c.poll(descriptor, 1, 0) as number;
+    // A signal interrupts even a call that does not wait.
+    if (ready >= 0 || koffi.errno() !== EINTR) return checked('poll', ready) > 0;
+  }
 }
 
 /** poll(2): waits until one of the descriptors has something to read, or hung up; returns the first. */

@@ -56,6 +56,16 @@ describe('the parts of a snapshot', () => {
     expect(read.every((process) => process.args?.[0] === args[0])).toBe(true);
   });
 
+  test('fit a message each, however little more than one they take', () => {
+    // In some of these the head of the message makes the difference.
+    for (let length = 0; length < 120; length++) {
+      const half = (maxHelperPayload - 200) / 2;
+      const args = ['x'.repeat(half - 60 + length)];
+      const { read } = partsOf([record(1, args), record(2, args)]);
+      expect(read.map(({ pid }) => pid)).toEqual([1, 2]);
+    }
+  });
+
   test('are cut where the long ones are, and not everywhere', () => {
     const long = ['€'.repeat(4096)];
     const processes = range(512).map((pid) => record(pid, pid <= 256 ? long : []));

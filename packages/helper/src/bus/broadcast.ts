@@ -155,7 +155,19 @@ export class Broadcast {
   /** Numbers the events of a batch and hands them, and what was lost, to whom they concern. */
   publish(batch: ToldBatch): void {
     const groups = [...this.#groups.values()].map((group) => ({ group, wanted: [] as WireEvent[] }));
+    const deliver = (): void => {
+      for (const { group, wanted } of groups) {
+        if (wanted.length > 0) this.#deliver(group, batch, wanted.splice(0), this.#seq);
+      }
+    };
+    let { lost } = batch;
     for (const { event, process } of batch.events) {
+      if (event.synthetic === true && lost !== 0) {
+        // Only what was lost makes such an event necessary.
+        deliver();
+        this.#lose(batch, lost);
+        lost = 0;
+      }
       const seq = ++this.#seq;
       this.received.set(event.type, (this.received.get(event.type) ?? 0) + 1);
       const life = lifeOf(event, process);
@@ -164,11 +176,8 @@ export class Broadcast {
         wanted.push(eventToWire(seq, event, circumstancesOf(event, process, group.filter.include)));
       }
     }
-    for (const { group, wanted } of groups) {
-      if (wanted.length > 0) this.#deliver(group, batch, wanted, this.#seq);
-    }
-    if (batch.lost === 'unknown') this.#lose(batch, 0);
-    else if (batch.lost > 0) this.#lose(batch, batch.lost);
+    deliver();
+    if (lost !== 0) this.#lose(batch, lost);
   }
 
   /** Hands events to a group, in as many deliveries as it takes; `seq` is how far they reach. */
@@ -186,7 +195,8 @@ export class Broadcast {
     for (const receiver of group.receivers) receiver.deliver(delivery);
   }
 
-  #lose({ clockOffset, kernelTime }: ToldBatch, count: number): void {
+  #lose({ clockOffset, kernelTime }: ToldBatch, lost: Batch['lost']): void {
+    const count = lost === 'unknown' ? 0 : lost;
     this.dropped += count;
     const from = this.#seq + 1;
     // A loss that nobody can count takes a number all the same, to be told in its place.

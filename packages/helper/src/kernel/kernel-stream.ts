@@ -12,8 +12,8 @@ import { Pace } from './pace.ts';
 export interface Batch {
   readonly events: readonly KernelEvent[];
   /**
-   * How many events the kernel dropped since the last batch; they belong behind this one's. Unknown
-   * where it had stopped telling events.
+   * How many events the kernel dropped since the last batch. They belong behind this one's first
+   * events; some of the others may have come later. Unknown where it had stopped telling events.
    */
   readonly lost: number | 'unknown';
   /** When the batch was taken, in ns of CLOCK_MONOTONIC. */
@@ -101,8 +101,8 @@ export class KernelStream {
     const count = Math.min(this.#queue.length, batchLimit);
     const events = this.#exits.settle(this.#queue, count, () => this.#take());
     this.#queue = this.#queue.slice(count);
-    // What was dropped came behind all that is queued.
-    const lost = this.#queue.length === 0 ? this.#connector.takeDropped() : 0;
+    // Asked after the events were taken, so that none of them is from behind a loss that nobody knows of.
+    const lost = this.#connector.takeDropped();
     if (events.length > 0 || lost > 0) this.#tell(events, lost);
     this.#silence.refresh();
   }

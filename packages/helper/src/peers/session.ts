@@ -48,6 +48,8 @@ export class Session {
   /** What came while a snapshot was on its way; it is answered in order. */
   readonly #waiting: unknown[] = [];
   #sending = false;
+  /** Whether the client has said all that it will ever say. */
+  #heardAll = false;
   #greeted = false;
   #leaving = false;
 
@@ -57,6 +59,12 @@ export class Session {
     this.outbox = new Outbox(socket);
     socket.on('data', (chunk) => this.#receive(chunk));
     socket.on('drain', () => socket.resume());
+    // A client that shuts down its own side may still wait for the rest of a snapshot.
+    socket.allowHalfOpen = true;
+    socket.on('end', () => {
+      this.#heardAll = true;
+      this.#answerWaiting();
+    });
     // The close that follows says all there is to say: the peer went away.
     socket.on('error', () => undefined);
     socket.on('close', () => this.#unsubscribeAll());
@@ -92,6 +100,7 @@ export class Session {
 
   #answerWaiting(): void {
     while (!this.#sending && !this.#leaving && this.#waiting.length > 0) this.#answer(this.#waiting.shift());
+    if (this.#heardAll && !this.#sending) this.#socket.end();
   }
 
   #answer(value: unknown): void {

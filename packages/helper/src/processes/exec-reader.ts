@@ -57,7 +57,7 @@ export class ExecReader {
     const ring = new ImageRing();
     const stop = openEventfd();
     const workerData: ReaderData = { memory: ring.memory, stop };
-    const worker = new Worker(new URL(`./exec-reader-thread${extension}`, import.meta.url), { workerData });
+    const worker = new Worker(new URL('./exec-reader-thread.js', import.meta.url), { workerData });
     const ready = await new Promise<ReaderReady>((resolve, reject) => {
       worker.once('message', resolve);
       worker.once('error', reject);
@@ -106,6 +106,3 @@ export class ExecReader {
 function keyOf(pid: number, kernelTime: bigint): string {
   return `${pid}.${kernelTime}`;
 }
-
-/** The thread runs from what is built, as we do; or from the source, in tests. */
-const extension = import.meta.url.endsWith('.ts') ? '.ts' : '.js';

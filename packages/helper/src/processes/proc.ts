@@ -11,16 +11,15 @@ export function procOf(reader: ExecReader): Proc {
     listPids,
     readProcess,
     parentOf: (pid) => readStat(pid)?.ppid,
-    isHidden: (pid) => readStat(pid) === undefined && isForbidden(pid),
+    isHidden: (pid) => readStat(pid) === undefined && exists(pid),
     imageOf: (exec) => reader.imageOf(exec),
   };
 }
 
-/** Whether there is a process that we may not even send a signal. */
-function isForbidden(pid: number): boolean {
+/** Whether there is a process, by a signal that is none; where /proc hides one, we may still be allowed to send it. */
+function exists(pid: number): boolean {
   try {
-    process.kill(pid, 0);
-    return false;
+    return process.kill(pid, 0);
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === 'EPERM';
   }

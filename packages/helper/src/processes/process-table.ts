@@ -45,8 +45,6 @@ export interface Proc {
 }
 
 export class ProcessTable {
-  /** Whether events were lost, and /proc has not been looked at since. */
-  isDoubtful = false;
   /** The subtrees that somebody watches. */
   readonly subtrees: Subtrees = new Subtrees();
   readonly #proc: Proc;
@@ -108,26 +106,37 @@ export class ProcessTable {
    */
   *follow(events: Iterable<KernelEvent>): Generator<Told, void, undefined> {
     for (const event of events) {
-      const missed = this.#missed(event);
-      if (this.isDoubtful) yield* missed;
+      yield* this.#missed(event);
       yield { event, process: this.#apply(event) };
     }
   }
 
   /** What nobody told, and has to have happened before an event. */
   #missed(event: KernelEvent): Told[] {
-    const { pid, kernelTime } = event;
-    const known = this.#living.get(pid);
-    if (event.type !== 'fork' || event.pid !== event.tid) {
-      if (known !== undefined) return [];
-      const met = this.meet(pid);
-      return (met.length > 0 ? met : [this.#add(pid, kernelTime, undefined, unknownFacts)]).map(beginningOf);
-    }
-    const parents = this.#living.has(event.ppid) ? [] : this.meet(event.ppid);
-    const told = parents.map(beginningOf);
-    if (known === undefined || startedBy(known, kernelTime)) return told;
-    this.end(known, kernelTime);
-    return [...told, endOf(known, kernelTime)];
+    const { pid, tid, kernelTime } = event;
+    if (event.type === 'fork' && pid === tid) return this.#missedByFork(pid, event.ppid, kernelTime);
+    if (this.#living.has(pid)) return [];
+    const met = this.#meetBy(kernelTime, pid);
+    if (met.length > 0) return met.map(beginningOf);
+    if (pid !== tid && this.#lastOf(pid) !== undefined) return [];
+    return [beginningOf(this.#add(pid, kernelTime, undefined, unknownFacts))];
+  }
+
+  /** Who had the pid before has to have ended, and the parent has to have begun. */
+  #missedByFork(pid: number, ppid: number, kernelTime: bigint): Told[] {
+    const told = this.#living.has(ppid) ? [] : this.#meetBy(kernelTime, ppid).map(beginningOf);
+    const last = this.#living.get(pid);
+    if (last === undefined || startedBy(last, kernelTime)) return told;
+    this.end(last, kernelTime);
+    return [...told, endOf(last, kernelTime)];
+  }
+
+  /** Meets a process that lived at a time already; one that began later only has the same pid. */
+  #meetBy(time: bigint, pid: number): Process[] {
+    return this.meet(pid, (one) => {
+      const found = this.#proc.readProcess(one);
+      return found !== undefined && found.startTime <= time + startPrecision ? found : undefined;
+    });
   }
 
   #apply(event: KernelEvent): Process {
@@ -158,8 +167,10 @@ export class ProcessTable {
     // The scan may have met it already.
     const known = this.#living.get(pid);
     if (known !== undefined) return known;
-    const parent = this.#living.get(ppid);
-    return this.#add(pid, kernelTime, parent, parent?.facts ?? unknownFacts);
+    const parent = this.#lastOf(ppid);
+    const process = this.#add(pid, kernelTime, parent, parent?.facts ?? unknownFacts);
+    if (parent?.endTime !== undefined) this.#orphan(process);
+    return process;
   }
 
   /** What an exec changes; where it could not be read in time, the rest most likely is as it was. */
@@ -188,24 +199,29 @@ export class ProcessTable {
   }
 
   #find({ pid }: KernelEvent): Process {
-    return this.#living.get(pid) as Process;
+    return this.#lastOf(pid) as Process;
+  }
+
+  /** Who has a pid, or had it last: threads may be told of after the exit of their process. */
+  #lastOf(pid: number): Process | undefined {
+    return this.#living.get(pid) ?? this.endedWithPid(pid);
   }
 
   /**
    * Takes in a process that began without our knowing, from /proc, and its parents where they are
    * not known either.
    *
+   * @param read - what /proc says of a process, or said a moment ago
    * @returns those that are new, parents first; none where the process is gone
    */
-  meet(pid: number): Process[] {
-    const found = this.#proc.readProcess(pid);
+  meet(pid: number, read: Proc['readProcess'] = (one) => this.#proc.readProcess(one)): Process[] {
+    const found = read(pid);
     if (found === undefined) return [];
     const process = this.#add(pid, found.startTime, undefined, found.facts);
     // Only now that this one is known, as a pid given anew might otherwise lead round in a circle.
-    const parents = found.ppid === 0 || this.#living.has(found.ppid) ? [] : this.meet(found.ppid);
-    const parent = this.#living.get(found.ppid);
-    process.adoptBy(parent);
-    this.subtrees.inherit(process, parent);
+    const parents = found.ppid === 0 || this.#living.has(found.ppid) ? [] : this.meet(found.ppid, read);
+    if (!this.adopt(process, found.ppid) && found.ppid !== 0) this.#orphan(process);
+    this.subtrees.inherit(process, process.parent);
     return [...parents, process];
   }
 
@@ -214,13 +230,27 @@ export class ProcessTable {
     process.endTime = endTime;
     if (this.#living.get(process.pid) === process) this.#living.delete(process.pid);
     process.parent?.children.delete(process);
-    // Who adopts its children, init or a subreaper, only the kernel knows.
-    for (const child of process.children) {
-      const ppid = this.#proc.parentOf(child.pid) ?? 1;
-      child.adoptBy(this.#living.get(ppid) ?? this.#living.get(1));
-    }
+    for (const child of process.children) this.#orphan(child);
     this.#ended.push(process);
     this.#forget(endTime);
+  }
+
+  /** Gives a child whose parent has ended another one: init or a subreaper, only the kernel knows. */
+  #orphan(child: Process): void {
+    const ppid = this.#proc.parentOf(child.pid) ?? 1;
+    if (!this.adopt(child, ppid)) child.adoptBy(this.#living.get(1));
+  }
+
+  /**
+   * Makes a process the child of the one that has a pid.
+   *
+   * @returns whether there is one; it is none that is younger, and was given the pid of a former parent
+   */
+  adopt(child: Process, ppid: number): boolean {
+    const parent = this.#living.get(ppid);
+    if (parent === undefined || parent.startTime > child.startTime + startPrecision) return false;
+    child.adoptBy(parent);
+    return true;
   }
 
   #add(pid: number, startTime: bigint, parent: Process | undefined, facts: Facts): Process {

@@ -15,6 +15,8 @@ import { beginningOf, changeOf, endOf, type Told } from './told.ts';
 
 /** ms between two looks. */
 const interval = 250;
+/** So often it is looked at what changes all the time. */
+const roundLimit = 4;
 
 export class Reconciler {
   readonly #table: ProcessTable;
@@ -37,7 +39,6 @@ export class Reconciler {
 
   /** Events were lost: looks soon. */
   schedule(): void {
-    this.#table.isDoubtful = true;
     const wait = Math.max(0, this.#last + interval - performance.now());
     this.#timer ??= setTimeout(() => this.look(), wait);
   }
@@ -46,56 +47,80 @@ export class Reconciler {
     clearTimeout(this.#timer);
   }
 
-  /** Looks at every process now. */
+  /** Looks at every process now; and again at those to which something happened meanwhile. */
   look(): void {
+    clearTimeout(this.#timer);
     this.#timer = undefined;
-    const known = new Map([...this.#table.living.values()].map((process) => [process, process.facts]));
+    let pids = this.#proc.listPids();
+    pids.push(...this.#table.living.keys());
+    for (let round = 0; round < roundLimit && pids.length > 0; round++) pids = this.#lookAt(new Set(pids));
+    this.#last = performance.now();
+  }
+
+  /** Looks at some processes; returns those that have changed until the table had caught up. */
+  #lookAt(pids: ReadonlySet<number>): number[] {
+    const { living } = this.#table;
+    const known = new Map([...living.values()].map((process) => [process, process.facts]));
     const found = new Map<number, FoundProcess>();
-    for (const pid of this.#proc.listPids()) {
+    const hidden = new Set<number>();
+    for (const pid of pids) {
       const process = this.#proc.readProcess(pid);
       if (process !== undefined) found.set(pid, process);
+      else if (this.#proc.isHidden(pid)) hidden.add(pid);
     }
     // It may find new losses, and ask for another look.
     this.#catchUp();
-    this.#tell(this.#differences(known, found));
-    this.#last = performance.now();
-    this.#table.isDoubtful = this.#timer !== undefined;
+    for (const [pid, seen] of found) if (this.#hasEnded(pid, seen)) found.delete(pid);
+    const changed = [...living.values()].filter((process) => known.get(process) !== process.facts);
+    const asked = [...known.keys()].filter(({ pid }) => pids.has(pid) && !hidden.has(pid));
+    this.#tell(this.#differences(asked, found, new Set(changed)));
+    return changed.map(({ pid }) => pid);
+  }
+
+  /** Whether the table has seen the end of a process since it was read. */
+  #hasEnded(pid: number, { startTime }: FoundProcess): boolean {
+    const living = this.#table.living.get(pid)?.startTime;
+    if (living !== undefined && living > startTime - startPrecision) return false;
+    const { endTime = 0n } = this.#table.endedWithPid(pid) ?? {};
+    return endTime >= startTime;
   }
 
   *#differences(
-    known: ReadonlyMap<Process, Facts>,
+    known: readonly Process[],
     found: ReadonlyMap<number, FoundProcess>,
+    changed: ReadonlySet<Process>,
   ): Generator<Told> {
-    for (const process of known.keys()) {
+    const { living } = this.#table;
+    for (const process of known) {
       const { pid, startTime } = process;
-      if (this.#table.living.get(pid) !== process || isSame(startTime, found.get(pid))) continue;
-      if (!found.has(pid) && this.#proc.isHidden(pid)) continue;
+      if (living.get(pid) !== process || isSame(startTime, found.get(pid))) continue;
       const kernelTime = monotonicTime();
       this.#table.end(process, kernelTime);
       yield endOf(process, kernelTime);
     }
-    for (const [pid, seen] of found) {
-      const process = this.#table.living.get(pid);
-      if (process === undefined) yield* this.#appeared(pid, seen);
+    for (const pid of found.keys()) {
+      if (!living.has(pid)) yield* this.#table.meet(pid, (one) => found.get(one)).map(beginningOf);
+    }
+    for (const process of known) {
+      const seen = found.get(process.pid);
       // What events have changed since is newer than what was read.
-      else if (known.get(process) === process.facts && isSame(process.startTime, seen)) {
-        yield* changed(process, seen);
-      }
+      if (seen === undefined || changed.has(process) || living.get(process.pid) !== process) continue;
+      yield* this.#refresh(process, seen);
     }
   }
 
-  *#appeared(pid: number, { startTime }: FoundProcess): Generator<Told> {
-    // It may have ended since, and then its pid may be another's, of which events will tell.
-    if (!isSame(startTime, this.#proc.readProcess(pid))) return;
-    yield* this.#table.meet(pid).map(beginningOf);
+  /** Takes in what has changed; a program that is another one is told as an exec. */
+  *#refresh(process: Process, { ppid, facts }: FoundProcess): Generator<Told> {
+    const { exe } = process.facts;
+    process.facts = facts.detail === 'complete' ? facts : { ...facts, ...programOf(process.facts) };
+    this.#table.adopt(process, ppid);
+    if (exe !== undefined && facts.exe !== undefined && exe !== facts.exe) yield changeOf(process);
   }
 }
 
-/** Takes in what has changed; a program that is another one is told as an exec. */
-function* changed(process: Process, { facts }: FoundProcess): Generator<Told> {
-  const { exe } = process.facts;
-  process.facts = facts.detail === 'complete' ? facts : { ...process.facts, comm: facts.comm };
-  if (exe !== undefined && facts.exe !== undefined && exe !== facts.exe) yield changeOf(process);
+/** What of a program may be closed to us, so that what is known of it has to do. */
+function programOf({ exe, args, argsTruncated, cwd, detail }: Facts): Partial<Facts> {
+  return { exe, args, argsTruncated, cwd, detail };
 }
 
 function isSame(startTime: bigint, found: FoundProcess | undefined): boolean {

@@ -59,6 +59,8 @@ function mark(id: string, children: Iterable<Process>): void {
   const changed: Changed = new Map();
   const open = [...children];
   for (let next = open.pop(); next !== undefined; next = open.pop()) {
+    // After a loss it may, for a moment, look as if a process descended from itself.
+    if (next.subtrees.has(id)) continue;
     open.push(...next.children);
     next.subtrees = once(changed, next.subtrees, (marks) => new Set(marks).add(id));
   }

@@ -26,7 +26,7 @@ export interface Bus {
   /** What the kernel was asked for, each time that this may have changed. */
   readonly interests: Interest[];
   /** Publishes events of the kernel, and how many it dropped behind them. */
-  publish(events: readonly KernelEvent[], lost?: Batch['lost']): void;
+  readonly publish: (events: readonly KernelEvent[], lost?: Batch['lost']) => void;
 }
 
 /**

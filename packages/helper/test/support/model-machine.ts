@@ -51,8 +51,11 @@ export interface Being {
   /** The one that it is a child of now; undefined for init. */
   parent: Being | undefined;
   facts: Facts;
-  /** Whether somebody who follows all events must know its program, and could read it. */
-  isRead: boolean;
+  /**
+   * What somebody who follows all events can know of its program: all of it, if late; the name of this or
+   * an earlier one; nothing for certain, as what was read late may already be another program.
+   */
+  program: 'read' | 'read late' | 'gone' | 'guessed';
   /** What such a one may take for its name. */
   names: readonly string[];
   isSubreaper: boolean;
@@ -67,11 +70,14 @@ const phase = 3_456_789n;
 
 export class ModelMachine implements Proc {
   readonly living: Map<number, Being> = new Map();
-  now: bigint = 1_000_000n * ms;
+  /** Far ahead of any real clock, as what is found after a loss has the time of the finding. */
+  now: bigint = 1_000_000_000_000n * ms;
+  /** Whether the pids of those that have ended are given anew. */
+  reusesPids = true;
+  readonly isSecretive: boolean;
   readonly #init: Being;
   readonly #tell: (event: KernelEvent, being: Being) => void;
   readonly #pids: number;
-  readonly #isSecretive: boolean;
   /** When the last owner of each free pid ended: those of zombies are listed as well. */
   readonly #endTimes = new Map<number, bigint>();
   /** What could be read of each exec in time, by its own time; undefined where it is read when asked for. */
@@ -86,7 +92,7 @@ export class ModelMachine implements Proc {
   constructor(tell: (event: KernelEvent, being: Being) => void, pids: number, isSecretive: boolean) {
     this.#tell = tell;
     this.#pids = pids;
-    this.#isSecretive = isSecretive;
+    this.isSecretive = isSecretive;
     const facts: Facts = { ...imageOf('init'), uid: 0, euid: 0, gid: 0, egid: 0, sid: 1, tty: 7 };
     this.#init = this.#born(1, undefined, facts);
   }
@@ -116,7 +122,7 @@ export class ModelMachine implements Proc {
         return this.#change(being, { comm }, { type: 'comm', comm });
       }
       case 'become a subreaper':
-        being.isSubreaper = !this.#isSecretive;
+        being.isSubreaper = !this.isSecretive;
         return;
       case 'fork a thread': {
         const { pid, parent } = being;
@@ -141,9 +147,15 @@ export class ModelMachine implements Proc {
     }
   }
 
+  unwatch(root: Being): void {
+    for (const being of this.living.values()) {
+      being.within = new Set([...being.within].filter((one) => one !== root));
+    }
+  }
+
   #fork(parent: Being, what: number): void {
     const free = Array.from({ length: this.#pids }, (_, index) => index + 2).filter(
-      (pid) => !this.living.has(pid),
+      (pid) => !this.living.has(pid) && (this.reusesPids || !this.#endTimes.has(pid)),
     );
     const pid = free[what % Math.max(1, free.length)];
     if (pid === undefined) return;
@@ -154,9 +166,10 @@ export class ModelMachine implements Proc {
   }
 
   #born(pid: number, parent: Being | undefined, facts: Facts): Being {
-    const { isRead, names, within } = parent ?? { isRead: true, names: ['init'], within: new Set<Being>() };
+    const { names, within } = parent ?? { names: ['init'], within: new Set<Being>() };
+    const program = parent?.program === 'read late' ? 'guessed' : (parent?.program ?? 'read');
     const life = { parent, facts, isSubreaper: false, threads: [] };
-    const being: Being = { pid, startTime: this.now, isRead, names, within, ...life };
+    const being: Being = { pid, startTime: this.now, program, names, within, ...life };
     this.living.set(pid, being);
     return being;
   }
@@ -167,24 +180,26 @@ export class ModelMachine implements Proc {
     being.threads = [];
     const image = imageOf(`program${what % 4}`);
     being.facts = { ...being.facts, ...image };
-    const isLate = what % 5 === 0;
-    const isGone = this.#isHiding(being) || what % 5 === 1;
-    this.#images.set(this.now, isLate ? undefined : isGone ? gone : image);
-    being.isRead = !isLate && !isGone;
-    being.names = being.isRead ? [image.comm] : [...being.names, image.comm];
+    const isGone = what % 5 === 1 || this.#isHiding(being);
+    const isLate = what % 5 === 0 && !this.isSecretive;
+    this.#images.set(this.now, isGone ? gone : isLate ? undefined : image);
+    if (!isGone) being.program = isLate ? 'read late' : 'read';
+    else being.program = being.program === 'read' || being.program === 'gone' ? 'gone' : 'guessed';
+    being.names = isGone ? [...being.names, image.comm] : [image.comm];
     this.#say(being, { type: 'exec' });
   }
 
+  /** Of a process with threads, the main thread need not be the last to end, and others may go on for a while. */
   #exit(being: Being, what: number): void {
     const { pid, parent, threads } = being;
-    const [before, after] = [threads.slice(0, what % 3), threads.slice(what % 3)];
-    this.#endThreads(being, before);
-    this.living.delete(pid);
-    for (const child of this.living.values()) if (child.parent === being) child.parent = this.#reaperOf(being);
+    this.#endThreads(being, threads.slice(what % 3));
     this.#say(being, { type: 'exit', status: what, ppid: parent?.pid ?? 0 });
-    // The main thread may well be the first to end when a process is killed.
-    this.#endThreads(being, after);
+    if (being.threads.length > 1) this.#fork(being, what);
+    this.#endThreads(being, being.threads);
+    this.living.delete(pid);
     this.#endTimes.set(pid, this.now);
+    for (const child of this.living.values())
+      if (child.parent === being) child.parent = this.#reaperOf(being);
   }
 
   #reaperOf({ parent }: Being): Being {
@@ -210,7 +225,7 @@ export class ModelMachine implements Proc {
   }
 
   #isHiding(being: Being): boolean {
-    return this.#isSecretive && being.facts.uid !== 0 && being !== this.#init;
+    return this.isSecretive && being.facts.uid !== 0 && being !== this.#init;
   }
 
   #visible(pid: number): Being | undefined {

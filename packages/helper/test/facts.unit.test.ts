@@ -1,0 +1,136 @@
+import * as fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { decodeImage, type RawImage } from '../src/processes/facts.ts';
+import { argsLimit } from '../src/processes/procfs.ts';
+
+const none: RawImage = {
+  args: undefined,
+  exe: undefined,
+  cwd: undefined,
+  comm: undefined,
+  cgroup: undefined,
+};
+const ofArgs = (bytes: Buffer): ReturnType<typeof decodeImage> => decodeImage({ ...none, args: bytes });
+
+const id = '0123456789abcdef'.repeat(4);
+
+describe('the facts of a program', () => {
+  test('are made of what its files say', () => {
+    expect(
+      decodeImage({
+        args: Buffer.from('make\0-j\0all\0'),
+        exe: Buffer.from('/usr/bin/make'),
+        cwd: Buffer.from('/src'),
+        comm: Buffer.from('make\n'),
+        cgroup: Buffer.from(`0::/system.slice/docker-${id}.scope\n`),
+      }),
+    ).toEqual({
+      comm: 'make',
+      exe: '/usr/bin/make',
+      args: ['make', '-j', 'all'],
+      argsTruncated: undefined,
+      cwd: '/src',
+      cgroup: `/system.slice/docker-${id}.scope`,
+      container: id,
+      detail: 'complete',
+    });
+  });
+
+  test('are none where nothing could be read', () => {
+    const image = decodeImage(none);
+    expect(image).toMatchObject({ comm: '', detail: 'gone' });
+    expect(Object.values(image).filter((value) => value !== undefined)).toEqual(['', 'gone']);
+  });
+
+  test.each<[string, Partial<RawImage>, string]>([
+    ['the arguments alone', { args: Buffer.from('a\0') }, 'partial'],
+    ['the program alone', { exe: Buffer.from('/a') }, 'partial'],
+    ['the name alone', { comm: Buffer.from('a\n') }, 'partial'],
+    ['no arguments, as a zombie has', { args: Buffer.of(), comm: Buffer.from('a\n') }, 'partial'],
+    ['arguments and program', { args: Buffer.from('a\0'), exe: Buffer.from('/a') }, 'complete'],
+    ['only where it was', { cwd: Buffer.from('/'), cgroup: Buffer.from('0::/\n') }, 'gone'],
+  ])('say how far they could be read: %s', (_what, raw, detail) => {
+    expect(decodeImage({ ...none, ...raw }).detail).toBe(detail);
+  });
+
+  test('have the name of the program where its own could not be read, as the kernel would make it', () => {
+    expect(ofArgs(Buffer.from('/usr/bin/a-very-long-program-name\0-x\0')).comm).toBe('a-very-long-pro');
+  });
+
+  test('have a name with any bytes but the line feed behind it', () => {
+    const named = (bytes: Buffer): string => decodeImage({ ...none, comm: bytes }).comm;
+    expect(named(Buffer.from('a (b) c\n'))).toBe('a (b) c');
+    expect(named(Buffer.from('a\nb\n'))).toBe('a\nb');
+    expect(named(Buffer.from('\n'))).toBe('');
+    expect(named(Buffer.from([0xff, 0x41, 0x0a]))).toBe('\u{fffd}A');
+  });
+});
+
+describe('arguments', () => {
+  test('are what the NULs part, those that are empty included', () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.string({ unit: fc.constantFrom('a', ' ', 'é', '\n') }), { minLength: 1 }),
+        (args) => {
+          fc.pre(args.join('').length > 0 || args.length > 1);
+          expect(ofArgs(Buffer.from(`${args.join('\0')}\0`)).args).toEqual(args);
+        },
+      ),
+    );
+    expect(ofArgs(Buffer.from('sh\0\0\0')).args).toEqual(['sh', '', '']);
+    expect(ofArgs(Buffer.from('\0')).args).toEqual(['']);
+  });
+
+  test('are one where a program has written over them without a NUL', () => {
+    expect(ofArgs(Buffer.from('nginx: worker process')).args).toEqual(['nginx: worker process']);
+  });
+
+  test('may be no UTF-8: such bytes become U+FFFD', () => {
+    expect(ofArgs(Buffer.from([0x61, 0, 0xff, 0x62, 0, 0xc3, 0])).args).toEqual([
+      'a',
+      '\u{fffd}b',
+      '\u{fffd}',
+    ]);
+  });
+
+  test.each<[string, number, true | undefined]>([
+    ['as many as are kept', argsLimit, undefined],
+    ['one byte more', argsLimit + 1, true],
+  ])('are cut at 4 KiB, which is told: %s', (_what, length, truncated) => {
+    const bytes = Buffer.alloc(length, 'x');
+    bytes[1] = 0;
+    bytes[length - 1] = 0;
+    const { args, argsTruncated } = ofArgs(bytes);
+    expect(args).toEqual(['x', 'x'.repeat(argsLimit - (truncated ? 2 : 3))]);
+    expect(argsTruncated).toBe(truncated);
+  });
+
+  test('that are cut within an empty one keep it, as it was there', () => {
+    const bytes = Buffer.alloc(argsLimit + 1, 'x');
+    bytes[argsLimit - 1] = 0;
+    expect(ofArgs(bytes).args).toEqual(['x'.repeat(argsLimit - 1), '']);
+  });
+
+  test('that are cut within a character do not make others of it', () => {
+    const [first] = ofArgs(Buffer.from(`x${'é'.repeat(argsLimit / 2)}`)).args ?? [];
+    expect(first).toMatch(/^xé{2047}\u{fffd}$/u);
+  });
+});
+
+describe('the cgroup', () => {
+  const ofCgroup = (text: string): string | undefined =>
+    decodeImage({ ...none, cgroup: Buffer.from(text) }).cgroup;
+
+  test.each<[string, string, string | undefined]>([
+    ['the unified hierarchy alone', '0::/user.slice/x.scope\n', '/user.slice/x.scope'],
+    ['its root', '0::/\n', '/'],
+    ['both, the unified one in use', '1:name=systemd:/a\n0::/b\n', '/b'],
+    ['both, systemd’s in use', '2:cpu:/c\n1:name=systemd:/a\n0::/\n', '/a'],
+    ['none but systemd’s', '2:cpu:/c\n1:name=systemd:/a\n', '/a'],
+    ['none of them', '2:cpu:/c\n', undefined],
+    ['colons in the path', '0::/a:b::c\n', '/a:b::c'],
+    ['nothing', '', undefined],
+  ])('is the path that systemd would name: %s', (_what, text, path) => {
+    expect(ofCgroup(text)).toBe(path);
+  });
+});

@@ -1,0 +1,118 @@
+/*
+ * A list of processes that is kept up to date by events alone, as any reader of them would; it remembers
+ * whatever does not add up.
+ */
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { LostEvent, ProcessEvent, ProcessRecord, SnapshotAndEvents, StreamEvent } from '@procbus/client';
+import { until } from './condition.ts';
+
+/** What an event tells of a process. */
+export interface Known {
+  readonly id: string;
+  readonly pid: number;
+  readonly comm: string;
+}
+
+export class Replica {
+  /** By id. */
+  readonly living: Map<string, Known>;
+  /** All events so far. */
+  readonly events: ProcessEvent[] = [];
+  readonly losses: LostEvent[] = [];
+  /** What was told twice, or never: it should stay empty. */
+  readonly oddities: string[] = [];
+  /** The number of the last event. */
+  seq: number;
+  readonly #pids = new Set<number>();
+  readonly #begun: ReadonlyMap<string, Known>;
+  readonly #watch: SnapshotAndEvents['events'];
+
+  /** Begins to read; it ends with the watch. */
+  constructor({ cursor, processes, events }: SnapshotAndEvents) {
+    this.#begun = new Map(processes.map((process) => [process.id, knownOf(process)]));
+    this.living = new Map(this.#begun);
+    for (const { pid } of processes) this.#take(pid);
+    this.seq = seqOf(cursor);
+    this.#watch = events;
+    this.#read().catch((error: unknown) => this.oddities.push(String(error)));
+  }
+
+  /** What lived at some point of the stream, when the connection has answered with it; ordered by id. */
+  async at(cursor: string): Promise<Known[]> {
+    const seq = seqOf(cursor);
+    // What was told before the answer has arrived before it, and may be on its way through the watch.
+    await nextTurn();
+    await until('events to be read', () => this.seq >= seq || this.#watch.buffered === 0);
+    const living = new Map(this.#begun);
+    for (const event of this.events) if (event.seq <= seq) follow(living, event);
+    return byId([...living.values()]);
+  }
+
+  /** Stops reading. */
+  async end(): Promise<void> {
+    await this.#watch.return();
+  }
+
+  /** All synthetic events. */
+  get synthetic(): ProcessEvent[] {
+    return this.events.filter(({ synthetic }) => synthetic === true);
+  }
+
+  /** Waits for an event. */
+  async sees(what: string, wanted: (event: ProcessEvent) => boolean): Promise<ProcessEvent> {
+    let from = 0;
+    return until(what, () => {
+      const found = this.events.slice(from).find(wanted);
+      from = this.events.length;
+      return found;
+    });
+  }
+
+  async #read(): Promise<void> {
+    for await (const event of this.#watch) this.#apply(event);
+  }
+
+  #apply(event: StreamEvent): void {
+    if (event.seq <= this.seq) this.oddities.push(`${event.seq} comes after ${this.seq}`);
+    this.seq = event.seq;
+    if (event.type === 'lost') {
+      this.losses.push(event);
+      return;
+    }
+    this.events.push(event);
+    const { id } = event.process;
+    const isKnown = this.living.has(id);
+    if (event.type === 'fork') {
+      if (isKnown) this.oddities.push(`fork of ${id}, which is known`);
+      else this.#take(event.pid);
+    } else if (!isKnown) {
+      this.oddities.push(`${event.type} of ${id}, which is not known`);
+    }
+    if (event.type === 'exit') this.#pids.delete(event.pid);
+    follow(this.living, event);
+  }
+
+  #take(pid: number): void {
+    if (this.#pids.has(pid)) this.oddities.push(`${pid} is taken twice`);
+    this.#pids.add(pid);
+  }
+}
+
+function follow(living: Map<string, Known>, event: ProcessEvent): void {
+  if (event.type === 'exit') living.delete(event.process.id);
+  else living.set(event.process.id, knownOf({ ...event.process, pid: event.pid }));
+}
+
+/** Orders processes, so that two lists of them can be compared. */
+export function byId(processes: readonly Known[]): Known[] {
+  return processes.toSorted((a, b) => (a.id < b.id ? -1 : 1));
+}
+
+/** What a list and a replica have in common, to be compared. */
+export function knownOf({ id, pid, comm }: Pick<ProcessRecord, keyof Known>): Known {
+  return { id, pid, comm };
+}
+
+function seqOf(cursor: string): number {
+  return Number(cursor.split(':')[1]);
+}
