@@ -5,7 +5,7 @@ import { helperMessage, type StreamEvent } from '@procbus/protocol';
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { connect } from '../packages/client/src/connect.ts';
-import { eventOf, execs, exitOf, forkOf } from '../packages/helper/test/support/bus.ts';
+import { eventOf, execs, exitOf, forkOf, introduce } from '../packages/helper/test/support/bus.ts';
 import { serve } from '../packages/helper/test/support/serving.ts';
 import { until } from './support/condition.ts';
 import { answerAs, politely } from './support/impostor.ts';
@@ -22,6 +22,7 @@ describe('a watch', () => {
     const watch = bus.watch({ threads: true });
     expect(await watch.ready).toMatchObject({ seq: 0 });
     const at = { kernelTime: 2364689192613n, cpu: 1, pid: 1234, tid: 1234 };
+    introduce(table, [{ type: 'exec', ...at }]);
     const clockOffset = 1763824642123456789n;
     broadcast.publish({
       events: table.follow([

@@ -9,6 +9,8 @@ export interface HelperStats {
   readonly kernelFilter: { readonly processes: readonly string[]; readonly threads: readonly string[] };
   /** How many processes the helper knows to live, and how many that have ended it remembers. */
   readonly processes: { readonly living: number; readonly ended: number };
+  /** At which priority programs are read while they run; null where no thread of its own does it. */
+  readonly programReader: 'real-time' | 'nice' | 'none' | null;
   readonly receiveBuffer: number;
   readonly rss: number;
 }

@@ -64,7 +64,7 @@ async function run(options: Options, stopped: Promise<string>): Promise<void> {
     broadcast,
     software: `procbusd/${version}`,
     bootId: readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim(),
-    stats: () => helperStats(connector, table, broadcast, server),
+    stats: () => helperStats({ connector, reader, table, broadcast, server }),
   });
 
   try {

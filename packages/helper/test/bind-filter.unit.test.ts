@@ -1,18 +1,14 @@
-import { ProcbusError, type KernelEvent } from '@procbus/protocol';
+import { ProcbusError } from '@procbus/protocol';
 import { describe, expect, test } from 'vitest';
 import { bindFilter, subtreesOf } from '../src/bus/bind-filter.ts';
 import type { ProcessTable } from '../src/processes/process-table.ts';
-import { exitOf, forkOf, tableOf } from './support/bus.ts';
+import { exitOf, follow, forkOf, tableOf } from './support/bus.ts';
 
 /** A table with these processes. */
 function tableWith(...pids: number[]): ProcessTable {
   const table = tableOf();
   follow(table, ...pids.map((pid) => forkOf(pid, 1)));
   return table;
-}
-
-function follow(table: ProcessTable, ...events: KernelEvent[]): void {
-  for (const told of table.follow(events)) void told;
 }
 
 /** Has so many processes come and go at a time that the table forgets those of long before. */
@@ -51,6 +47,7 @@ describe('a filter for a subtree', () => {
     expect(byPid.key).toBe(byId.key);
     follow(table, exitOf(10, 2n ** 61n), forkOf(10, 1, 2n ** 62n));
     expect(bindFilter({ subtree: [11, 10] }, table).key).not.toBe(byId.key);
+    expect(valueOf({ subtree: [10] }, table)).toEqual([[idIn(table, 10)]]);
   });
 
   test('may be for a process that is met only now', () => {
@@ -70,20 +67,20 @@ describe('a filter for a subtree', () => {
     expect(valueOf({ subtree: [5] }, table)).toEqual([['5.10']]);
   });
 
-  test('may name the id of one that has ended, as long as it is remembered or somebody watches it', () => {
+  test('may be for one that has ended, by pid or id, as long as it is remembered or somebody watches it', () => {
     const table = tableWith(10);
     const id = idIn(table, 10);
     const unwatch = table.subtrees.watch(id, table.find(id));
     follow(table, exitOf(10, 2n ** 61n));
-    expect(refusal({ subtree: [10] }, table).message).toBe('subtree: there is no process 10');
-    expect(valueOf({ subtree: [id] }, table)).toEqual([[id]]);
+    for (const root of [10, id]) expect(valueOf({ subtree: [root] }, table)).toEqual([[id]]);
     unwatch(table.all());
-    expect(valueOf({ subtree: [id] }, table)).toEqual([[id]]);
+    for (const root of [10, id]) expect(valueOf({ subtree: [root] }, table)).toEqual([[id]]);
 
     const watchAgain = table.subtrees.watch(id, table.find(id));
     endMany(table, 2n ** 61n + 61_000_000_000n);
     expect(table.find(id)).toBeUndefined();
     expect(valueOf({ subtree: [id] }, table)).toEqual([[id]]);
+    expect(refusal({ subtree: [10] }, table).message).toBe('subtree: there is no process 10');
     watchAgain(table.all());
     expect(refusal({ subtree: [id] }, table).message).toBe(`subtree: there is no process ${id}`);
   });

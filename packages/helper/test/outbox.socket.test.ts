@@ -14,7 +14,7 @@ import { defaultOutboxLimit, Outbox } from '../src/peers/outbox.ts';
 import { Session } from '../src/peers/session.ts';
 import type { Told } from '../src/processes/told.ts';
 import { account, expectComplete, lossesOf } from './support/account.ts';
-import { batchOf, eventOf, execs, makeBus } from './support/bus.ts';
+import { batchOf, eventOf, execs, introduce, makeBus } from './support/bus.ts';
 import { RawClient } from './support/raw-client.ts';
 import { serve, type Serving } from './support/serving.ts';
 
@@ -181,6 +181,7 @@ test('however a client reads, events told and events counted as lost are all tha
     // More than the largest batch takes: what waits can be read, and then there is room again.
     const outbox = new Outbox(socket, 384 * 1024);
     const { broadcast, table } = makeBus();
+    introduce(table, mixed);
     const subscriptions = [{}, { events: ['sid'] }, { events: ['exec'], threads: true }].map(
       (request, index) => ({
         id: index + 1,

@@ -1,8 +1,7 @@
-import type { KernelEvent } from '@procbus/protocol';
 import { beforeEach, describe, expect, test } from 'vitest';
 import type { Process } from '../src/processes/process.ts';
 import type { ProcessTable } from '../src/processes/process-table.ts';
-import { exitOf, forkOf, tableOf } from './support/bus.ts';
+import { exitOf, follow, forkOf, tableOf } from './support/bus.ts';
 
 let table: ProcessTable;
 /** Who adopts the children of those that end, by child; init where nothing is said. */
@@ -13,20 +12,16 @@ beforeEach(() => {
   adopters = new Map();
   table = tableOf({ parentOf: (pid) => adopters.get(pid) });
   time = 2n ** 60n;
-  follow(forkOf(1, 0, time));
+  follow(table, forkOf(1, 0, time));
 });
-
-function follow(...events: KernelEvent[]): void {
-  for (const told of table.follow(events)) void told;
-}
 
 /** Has a process fork; a second later each time, as no machine gives a pid anew at once. */
 function fork(ppid: number, ...children: number[]): void {
-  for (const pid of children) follow(forkOf(pid, ppid, (time += 1_000_000_000n)));
+  for (const pid of children) follow(table, forkOf(pid, ppid, (time += 1_000_000_000n)));
 }
 
 function exit(...pids: number[]): void {
-  for (const pid of pids) follow(exitOf(pid, (time += 1_000_000_000n)));
+  for (const pid of pids) follow(table, exitOf(pid, (time += 1_000_000_000n)));
 }
 
 const processOf = (pid: number): Process => table.get(pid) ?? expect.fail(`there is no process ${pid}`);
@@ -167,7 +162,7 @@ describe('the marks of a subtree', () => {
     const watched = watch(10);
     fork(11, 12);
     exit(11);
-    expect(marks()).toEqual([watched.id, watched.id]);
+    expect(marks()).toEqual([watched.id, watched.id, watched.id]);
     watched.end();
     expect(marks()).toEqual([]);
     expect(table.subtrees.isWatched(watched.id)).toBe(false);

@@ -111,7 +111,7 @@ function compileGeneral(pattern: string, tokens: readonly GlobToken[]): GeneralG
     else taken++;
   }
   // A class begins where some token may begin to take characters or cease to; any of it tells for all.
-  const classes = Uint32Array.from(new Set([0, ...takers.flatMap(edges)])).sort();
+  const classes = Uint32Array.from(new Set([0, ...takers.flatMap(edges)])).toSorted();
   const takes = new Int32Array(classes.length * words);
   classes.forEach((point, index) => {
     takers.forEach((token, i) => {

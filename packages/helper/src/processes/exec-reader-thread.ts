@@ -18,6 +18,7 @@ function run({ memory, stop }: ReaderData): void {
   // Code that has run is compiled, and some times faster: in time for the first program.
   for (let round = 0; round < 300; round++) readImage(process.pid);
   const ready: ReaderReady = { urgency: hurry() };
+  // oxlint-disable-next-line unicorn/require-post-message-target-origin -- this is no window
   parentPort?.postMessage(ready);
   while (waitReadable(connector.fd, stop) !== stop) {
     for (let execs = drain(connector); execs.length > 0; execs = drain(connector)) {

@@ -33,36 +33,39 @@ export interface ReaderReady {
 const patience = 5_000_000n;
 
 export class ExecReader {
-  /** How the thread came out at the scheduler. */
-  readonly urgency: Urgency;
-  readonly #ring: ImageRing;
-  readonly #stop: number;
-  readonly #ended: Promise<void>;
+  /** How the thread came out at the scheduler; undefined where it does not run. */
+  urgency: Urgency | undefined;
+  readonly #ring = new ImageRing();
+  readonly #stop = openEventfd();
   /** What was read and not asked for yet, by pid and time. */
   readonly #read = new Map<string, { readonly kernelTime: bigint; readonly image: Image }>();
-  #alive = true;
+  readonly #ready: Promise<void>;
+  readonly #ended: Promise<void>;
 
-  private constructor(worker: Worker, ring: ImageRing, stop: number, { urgency }: ReaderReady) {
-    this.#ring = ring;
-    this.#stop = stop;
-    this.urgency = urgency;
-    this.#ended = new Promise((resolve) => worker.once('exit', () => resolve()));
-    // Without the thread all is read by the main thread, later but not worse.
-    worker.on('exit', () => (this.#alive = false));
+  private constructor() {
+    const workerData: ReaderData = { memory: this.#ring.memory, stop: this.#stop };
+    const worker = new Worker(new URL('./exec-reader-thread.js', import.meta.url), { workerData });
+    this.#ended = new Promise((resolve) => {
+      worker.once('exit', () => {
+        this.urgency = undefined;
+        resolve();
+      });
+    });
+    this.#ready = new Promise((resolve) => {
+      worker.once('message', ({ urgency }: ReaderReady) => {
+        this.urgency = urgency;
+        resolve();
+      });
+    });
+    // Without the thread all is read by the main thread: too late for some, but not wrong.
     worker.on('error', (error) => log(`the thread that reads programs failed: ${error.stack}`));
   }
 
-  /** Starts the thread; resolves when it hears the kernel. */
+  /** Starts the thread; resolves when it hears the kernel, or cannot. */
   static async start(): Promise<ExecReader> {
-    const ring = new ImageRing();
-    const stop = openEventfd();
-    const workerData: ReaderData = { memory: ring.memory, stop };
-    const worker = new Worker(new URL('./exec-reader-thread.js', import.meta.url), { workerData });
-    const ready = await new Promise<ReaderReady>((resolve, reject) => {
-      worker.once('message', resolve);
-      worker.once('error', reject);
-    });
-    return new ExecReader(worker, ring, stop, ready);
+    const reader = new ExecReader();
+    await Promise.race([reader.#ready, reader.#ended]);
+    return reader;
   }
 
   /** The program that a process began with an exec. */
@@ -76,7 +79,7 @@ export class ExecReader {
         this.#forgetBefore(kernelTime);
         return found.image;
       }
-      const left = this.#alive ? kernelTime + patience - monotonicTime() : 0n;
+      const left = this.urgency !== undefined ? kernelTime + patience - monotonicTime() : 0n;
       if (left <= 0n || !this.#ring.wait(Math.max(1, Number(left) / 1e6))) return readImage(pid);
     }
   }

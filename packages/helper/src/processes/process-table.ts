@@ -221,7 +221,7 @@ export class ProcessTable {
     // Only now that this one is known, as a pid given anew might otherwise lead round in a circle.
     const parents = found.ppid === 0 || this.#living.has(found.ppid) ? [] : this.meet(found.ppid, read);
     if (!this.adopt(process, found.ppid) && found.ppid !== 0) this.#orphan(process);
-    this.subtrees.inherit(process, process.parent);
+    process.subtrees = process.parent?.subtrees ?? process.subtrees;
     return [...parents, process];
   }
 
@@ -242,13 +242,16 @@ export class ProcessTable {
   }
 
   /**
-   * Makes a process the child of the one that has a pid.
+   * Makes a process the child of the one that has a pid now.
    *
-   * @returns whether there is one; it is none that is younger, and was given the pid of a former parent
+   * @returns whether it is; not of one that is younger, or its own descendant: that only has the pid of the parent
    */
   adopt(child: Process, ppid: number): boolean {
     const parent = this.#living.get(ppid);
     if (parent === undefined || parent.startTime > child.startTime + startPrecision) return false;
+    for (let above: Process | undefined = parent; above !== undefined; above = above.parent) {
+      if (above === child) return false;
+    }
     child.adoptBy(parent);
     return true;
   }
@@ -256,7 +259,7 @@ export class ProcessTable {
   #add(pid: number, startTime: bigint, parent: Process | undefined, facts: Facts): Process {
     const process = new Process(pid, startTime, facts);
     process.adoptBy(parent);
-    this.subtrees.inherit(process, parent);
+    process.subtrees = parent?.subtrees ?? process.subtrees;
     this.#living.set(pid, process);
     return process;
   }

@@ -45,7 +45,7 @@ export class Process implements Subject {
   /** The parent as it is now; children get another one when theirs ends. */
   parent: Process | undefined;
   readonly children: Set<Process> = new Set();
-  /** Ids of the watched processes that it descends from, by fork; shared with its siblings. */
+  /** Ids of the watched processes that it is or descends from, by fork; passed on to its children as it is. */
   subtrees: ReadonlySet<string> = noSubtrees;
   /** ns of CLOCK_MONOTONIC; undefined while it lives. */
   endTime: bigint | undefined;
@@ -100,7 +100,12 @@ export class Process implements Subject {
   }
 
   isWithin(id: string): boolean {
-    return this.id === id || this.subtrees.has(id);
+    if (this.subtrees.has(id)) return true;
+    // It may have ended before anybody watched; then those above it have been marked without it.
+    if (this.endTime === undefined) return false;
+    let ancestor = this.parent;
+    while (ancestor !== undefined && !ancestor.subtrees.has(id)) ancestor = ancestor.parent;
+    return ancestor !== undefined;
   }
 
   /** The chain from the parent to pid 1, as far as it is known. */

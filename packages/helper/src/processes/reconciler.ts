@@ -111,14 +111,15 @@ export class Reconciler {
 
   /** Takes in what has changed; a program that is another one is told as an exec. */
   *#refresh(process: Process, { ppid, facts }: FoundProcess): Generator<Told> {
-    const { exe } = process.facts;
-    process.facts = facts.detail === 'complete' ? facts : { ...facts, ...programOf(process.facts) };
-    this.#table.adopt(process, ppid);
+    const { exe, detail } = process.facts;
+    const isClosed = detail === 'complete' && facts.detail !== 'complete';
+    process.facts = isClosed ? { ...facts, ...programOf(process.facts) } : facts;
+    if (process.parent?.pid !== ppid) this.#table.adopt(process, ppid);
     if (exe !== undefined && facts.exe !== undefined && exe !== facts.exe) yield changeOf(process);
   }
 }
 
-/** What of a program may be closed to us, so that what is known of it has to do. */
+/** What of a program may be closed to us by now, so that what is known of it has to do. */
 function programOf({ exe, args, argsTruncated, cwd, detail }: Facts): Partial<Facts> {
   return { exe, args, argsTruncated, cwd, detail };
 }

@@ -1,7 +1,7 @@
 /*
  * The subtrees that somebody watches: a process with all that descend from it.
  *
- * Idea: a descendant is marked with the ids of the watched roots above it, and a fork passes the
+ * Idea: a watched root is marked with its id, and so is all that descends from it: a fork passes its
  * marks on. So a child that gets another parent, or becomes a daemon, stays what it is; and a mark is an
  * id and no pid, so a pid that is given anew has none.
  * Trade-off: what had been given another parent before anybody watched is not found.
@@ -21,7 +21,7 @@ export class Subtrees {
   }
 
   /**
-   * Marks all that descend from a process now, and from then on all that will.
+   * Marks a process, all that descend from it now, and from then on all that will.
    *
    * @param root - the process of the id; where it has ended, it is watched already
    * @returns ends the watching; to be given all that may be marked
@@ -29,7 +29,7 @@ export class Subtrees {
   watch(id: string, root: Process | undefined): (marked: Iterable<Process>) => void {
     const watchers = this.#watchers.get(id) ?? 0;
     this.#watchers.set(id, watchers + 1);
-    if (watchers === 0) mark(id, root?.children ?? []);
+    if (watchers === 0 && root !== undefined) markAll(id, root);
     return (marked) => this.#unwatch(id, marked);
   }
 
@@ -46,28 +46,20 @@ export class Subtrees {
       process.subtrees = once(changed, process.subtrees, (marks) => without(marks, id));
     }
   }
-
-  /** Passes the marks of a parent on to its child. */
-  inherit(child: Process, parent: Process | undefined): void {
-    if (parent === undefined) return;
-    const isRoot = this.#watchers.has(parent.id);
-    child.subtrees = isRoot ? new Set(parent.subtrees).add(parent.id) : parent.subtrees;
-  }
 }
 
-function mark(id: string, children: Iterable<Process>): void {
+/** Marks a process and all that descend from it. */
+function markAll(id: string, root: Process): void {
   const changed: Changed = new Map();
-  const open = [...children];
+  const open = [root];
   for (let next = open.pop(); next !== undefined; next = open.pop()) {
-    // After a loss it may, for a moment, look as if a process descended from itself.
-    if (next.subtrees.has(id)) continue;
     open.push(...next.children);
     next.subtrees = once(changed, next.subtrees, (marks) => new Set(marks).add(id));
   }
 }
 
 function without(marks: ReadonlySet<string>, id: string): ReadonlySet<string> {
-  return new Set([...marks].filter((mark) => mark !== id));
+  return new Set([...marks].filter((other) => other !== id));
 }
 
 /** Changes each set but once, so that those who shared it share the new one. */

@@ -25,7 +25,10 @@ export interface Bus {
   readonly table: ProcessTable;
   /** What the kernel was asked for, each time that this may have changed. */
   readonly interests: Interest[];
-  /** Publishes events of the kernel, and how many it dropped behind them. */
+  /**
+   * Publishes events of the kernel, and how many it dropped behind them. Where an event is the first of its
+   * process, that one has begun in time, and nobody is told.
+   */
   readonly publish: (events: readonly KernelEvent[], lost?: Batch['lost']) => void;
 }
 
@@ -44,9 +47,26 @@ export function makeBus(proc: Partial<Proc> = {}, waiting: KernelEvent[] = []): 
       if (waiting.length > 0) publish(waiting.splice(0));
     },
   });
-  const publish: Bus['publish'] = (events, lost = 0) =>
+  const publish: Bus['publish'] = (events, lost = 0) => {
+    introduce(table, events);
     broadcast.publish({ ...batchOf(lost), events: table.follow(events) });
+  };
   return { broadcast, table, interests, publish };
+}
+
+/** Makes known, without telling anybody, all processes that events are about and that none of them begins. */
+export function introduce(table: ProcessTable, events: readonly KernelEvent[]): void {
+  const begun = new Set(table.living.keys());
+  for (const event of events) {
+    const { pid, kernelTime } = event;
+    if (!begun.has(pid) && event.type !== 'fork') follow(table, forkOf(pid, 0, kernelTime));
+    begun.add(pid);
+  }
+}
+
+/** Brings a table up to date. */
+export function follow(table: ProcessTable, ...events: KernelEvent[]): void {
+  for (const told of table.follow(events)) void told;
 }
 
 /** All of a batch but its events. */

@@ -111,8 +111,9 @@ export class ModelMachine implements Proc {
         return being === this.#init ? undefined : this.#exit(being, what);
       case 'uid':
       case 'gid': {
-        const ids = verb === 'uid' ? { uid: what % 3, euid: what % 2 } : { gid: what % 3, egid: what % 2 };
-        return this.#change(being, ids, { type: verb, ...ids } as Partial<KernelEvent>);
+        const [real, effective] = [what % 3, what % 2];
+        const ids = verb === 'uid' ? { uid: real, euid: effective } : { gid: real, egid: effective };
+        return this.#change(being, ids, { type: verb, ...ids });
       }
       case 'sid':
         return this.#change(being, { sid: being.pid, tty: 0 }, { type: 'sid' });
@@ -198,8 +199,9 @@ export class ModelMachine implements Proc {
     this.#endThreads(being, being.threads);
     this.living.delete(pid);
     this.#endTimes.set(pid, this.now);
-    for (const child of this.living.values())
+    for (const child of this.living.values()) {
       if (child.parent === being) child.parent = this.#reaperOf(being);
+    }
   }
 
   #reaperOf({ parent }: Being): Being {

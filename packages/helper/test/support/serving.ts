@@ -5,7 +5,6 @@ import { join } from 'node:path';
 import { ProcbusError } from '@procbus/protocol';
 import { onTestFinished } from 'vitest';
 import { temporaryDirectory } from '../../../../test/support/procbus.ts';
-import type { Connector } from '../../src/kernel/connector.ts';
 import { Server } from '../../src/peers/server.ts';
 import type { Host } from '../../src/peers/session.ts';
 import { claimSocket } from '../../src/peers/socket-path.ts';
@@ -31,12 +30,12 @@ export async function serve(proc: Partial<Proc> = {}): Promise<Serving> {
   const claimed = await claimSocket({ path, mode: 0o600 });
   const bus = makeBus(proc);
   const { broadcast, table } = bus;
-  const connector = { receiveBuffer } as Connector;
   const host: Host = {
     broadcast,
     software: 'procbusd/test',
     bootId: '2b7f4a0c-0000-4000-8000-000000000000',
-    stats: () => helperStats(connector, table, broadcast, server),
+    stats: () =>
+      helperStats({ connector: { receiveBuffer }, reader: { urgency: 'none' }, table, broadcast, server }),
   };
   const server = new Server(host);
   await server.listen(claimed.fd);
