@@ -194,6 +194,7 @@ describe('answers', () => {
       lost: { kernel: 7, queue: 0 },
       kernelFilter: { processes: expect.arrayContaining(['exit']) as unknown, threads: ['exit'] },
       processes: { living: 2, ended: 0 },
+      programReader: 'none',
       receiveBuffer,
       rss: integer,
     });

@@ -12,7 +12,7 @@ export type ProcessRecord = ProcessInfo &
     readonly pid: number;
     /** The parent; 0 for none. */
     readonly ppid: number;
-    /** Real and effective user and group. */
+    /** Real and effective user and group; -1 where it could not be read. */
     readonly uid: number;
     readonly euid: number;
     readonly gid: number;

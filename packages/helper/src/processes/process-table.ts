@@ -19,12 +19,13 @@ const graceTime = 60_000_000_000n;
 /** How many are remembered at most. */
 const endedLimit = 10_000;
 
+/** Of a process that had gone before we heard of it; no user has the id -1. */
 const unknownFacts: Facts = {
   comm: '',
-  uid: 0,
-  euid: 0,
-  gid: 0,
-  egid: 0,
+  uid: -1,
+  euid: -1,
+  gid: -1,
+  egid: -1,
   sid: 0,
   tty: 0,
   detail: 'gone',
