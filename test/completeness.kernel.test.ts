@@ -77,12 +77,12 @@ async function calmMarker(watchers: readonly Watcher[]): Promise<Program> {
     await until('the last exit', isTold, 2_000).catch(() => undefined);
     const isCalm = watchers.every((watcher) => {
       const [first, last] = [watcher.of(before.pid)[0], watcher.of(after.pid).at(-1)];
-      const between = watcher.events.slice(
+      const inside = watcher.events.slice(
         watcher.events.indexOf(first as StreamEvent),
         watcher.events.indexOf(last as StreamEvent),
       );
       const whole = [before, marker, after].every(({ pid }) => watcher.of(pid).length === 3);
-      return whole && between.every(({ type }) => type !== 'lost');
+      return whole && inside.every(({ type }) => type !== 'lost');
     });
     return isCalm ? marker : undefined;
   });

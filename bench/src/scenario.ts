@@ -6,7 +6,7 @@
 export interface Scenario {
   readonly name: string;
   readonly about: string;
-  run(progress: (text: string) => void): Promise<Report>;
+  readonly run: (progress: (text: string) => void) => Promise<Report>;
 }
 
 /** What a scenario found. */

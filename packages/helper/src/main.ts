@@ -37,13 +37,16 @@ export async function main(args: readonly string[]): Promise<number> {
 
 async function run(options: Options, stopped: Promise<string>): Promise<void> {
   const connector = openConnector(options);
-  const reader = await ExecReader.start();
+  const reader = new ExecReader();
   const proc = procOf(reader);
   const table = new ProcessTable(proc);
   const broadcast = new Broadcast({
     table,
     setInterest: (interest) => connector.setInterest(interest),
-    catchUp: () => stream.catchUp(),
+    catchUp: () => {
+      stream.catchUp();
+      reconciler.lookIfDue();
+    },
   });
   const stream = new KernelStream(connector, (batch) => {
     broadcast.publish({ ...batch, events: table.follow(batch.events) });

@@ -31,7 +31,8 @@ function threadFile(tid: number, file: string): string {
 
 kernelSuite('the exec reader', [], () => {
   async function start(): Promise<Pick<ExecReader, 'imageOf' | 'close'>> {
-    const reader = await ExecReader.start();
+    const reader = new ExecReader();
+    await reader.ready;
     let closing: Promise<void> | undefined;
     const close = async (): Promise<void> => (closing ??= reader.close());
     onTestFinished(close);

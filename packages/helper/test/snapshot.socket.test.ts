@@ -97,14 +97,13 @@ describe('a snapshot', () => {
     await client.request(snapshot(1, { comm: ['cat'], include: ['cwd'] }, false));
     expect(processesIn(client, 1)).toEqual([]);
     await client.request(snapshot(2, { comm: ['cat'], include: ['cwd', 'ancestors'] }, true));
-    const ids = { uid: 0, euid: 0, gid: 0, egid: 0, sid: 0, tty: 0 };
+    const ids = { uid: -1, euid: -1, gid: -1, egid: -1, sid: 0, tty: 0 };
     const program = { comm: 'cat', exe: '/bin/cat', args: ['cat', '-'], cwd: '/', detail: 'complete' };
     const life = { startTime: time, endTime: time + 9n, status: 256 };
     const who = {
       id: `6.${time.toString(36)}`,
       pid: 6,
       ppid: 5,
-      user: 'root',
       ancestors: [{ pid: 5, comm: '' }],
     };
     expect(processesIn(client, 2).map(exactTimes)).toEqual([{ ...who, ...program, ...ids, ...life }]);

@@ -24,8 +24,8 @@ export interface EventStamp {
   /** The process, at the moment of the event; with an exit, what it was. */
   readonly process: ProcessInfo;
   /**
-   * Set where the kernel's own event was lost, and the helper found in /proc what had happened: a fork,
-   * an exec or an exit. Then the time is that of the finding, and the CPU is -1.
+   * Set where the kernel's own event did not reach the helper, mostly as it was lost, and the helper found
+   * out what had happened: a fork, an exec or an exit. Then the time is that of the finding, and the CPU -1.
    */
   readonly synthetic?: true;
 }

@@ -92,7 +92,7 @@ const textCharacter = fc.oneof(
 const range = fc
   .tuple(character, character)
   .map(([a, b]): [string, string] => (point(a) <= point(b) ? [a, b] : [b, a]));
-const piece: fc.Arbitrary<Piece> = fc.oneof(
+const anyPiece: fc.Arbitrary<Piece> = fc.oneof(
   { weight: 3, arbitrary: fc.constant<Piece>({ is: 'star' }) },
   { weight: 1, arbitrary: fc.constant<Piece>({ is: 'any' }) },
   { weight: 5, arbitrary: fc.record({ is: fc.constant('character' as const), character }) },
@@ -106,7 +106,7 @@ const piece: fc.Arbitrary<Piece> = fc.oneof(
   },
 );
 
-const texts = fc.array(textCharacter, { maxLength: 10 }).map((characters) => characters.join(''));
+const anyText = fc.array(textCharacter, { maxLength: 10 }).map((characters) => characters.join(''));
 
 /** Long patterns, each piece with what it takes of a text, so that long ones match too. */
 const longPairs = fc.array(
@@ -114,26 +114,26 @@ const longPairs = fc.array(
     .tuple(
       fc.oneof(
         { weight: 5, arbitrary: character.map((c): Piece => ({ is: 'character', character: c })) },
-        piece,
+        anyPiece,
       ),
       fc.array(textCharacter, { minLength: 1, maxLength: 3 }),
     )
-    .map(([piece, characters]): [Piece, string] => [piece, example(piece, characters)]),
+    .map(([one, characters]): [Piece, string] => [one, example(one, characters)]),
   { minLength: 20, maxLength: 160 },
 );
 
 /** Characters that a piece takes; for a set maybe one that it does not. */
-function example(piece: Piece, characters: readonly string[]): string {
-  if (piece.is === 'star') return characters.join('');
-  if (piece.is === 'character') return piece.character;
-  return characters.find((c) => takes(piece, c)) ?? specials.find((c) => takes(piece, c)) ?? 'a';
+function example(one: Piece, characters: readonly string[]): string {
+  if (one.is === 'star') return characters.join('');
+  if (one.is === 'character') return one.character;
+  return characters.find((c) => takes(one, c)) ?? specials.find((c) => takes(one, c)) ?? 'a';
 }
 
 describe('a pattern', () => {
   test('matches what a simple matcher finds to match', () => {
-    const pieces = fc.array(piece, { minLength: 1, maxLength: 7 });
+    const pieces = fc.array(anyPiece, { minLength: 1, maxLength: 7 });
     fc.assert(
-      fc.property(pieces, texts, (pattern, text) => {
+      fc.property(pieces, anyText, (pattern, text) => {
         expect(matches(pattern.map(written).join(''), text)).toBe(means(pattern, text));
       }),
       { numRuns: 20_000 },

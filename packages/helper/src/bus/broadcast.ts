@@ -19,7 +19,7 @@ import {
 } from '@procbus/protocol';
 import type { Batch } from '../kernel/kernel-stream.ts';
 import { interestOf, ownInterest, unionOf, type Interest } from '../kernel/socket-filter.ts';
-import { clockOffset, monotonicTime } from '../libc.ts';
+import * as libc from '../libc.ts';
 import type { Process } from '../processes/process.ts';
 import type { ProcessTable } from '../processes/process-table.ts';
 import type { Told } from '../processes/told.ts';
@@ -119,10 +119,10 @@ export class Broadcast {
   snapshot(request: unknown, ended: boolean): Snapshot {
     const filter = this.#bind(request);
     const { table } = this.#source;
-    const kernelTime = monotonicTime();
+    const kernelTime = libc.monotonicTime();
     const subtrees = subtreesOf(filter).map((id) => table.subtrees.watch(id, table.find(id)));
     try {
-      const now = { seq: this.#seq, kernelTime, clockOffset: clockOffset() };
+      const now = { seq: this.#seq, kernelTime, clockOffset: libc.clockOffset() };
       return takeSnapshot(table, filter, ended, now);
     } finally {
       for (const unwatch of subtrees) unwatch(table.all());

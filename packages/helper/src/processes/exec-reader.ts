@@ -35,14 +35,16 @@ const patience = 5_000_000n;
 export class ExecReader {
   /** How the thread came out at the scheduler; undefined where it does not run. */
   urgency: Urgency | undefined;
+  /** Resolves when the thread hears the kernel. */
+  readonly ready: Promise<void>;
   readonly #ring = new ImageRing();
   readonly #stop = openEventfd();
   /** What was read and not asked for yet, by pid and time. */
   readonly #read = new Map<string, { readonly kernelTime: bigint; readonly image: Image }>();
-  readonly #ready: Promise<void>;
   readonly #ended: Promise<void>;
 
-  private constructor() {
+  /** Starts the thread. Until it hears the kernel, and if it ever ends, the main thread reads: too late for some. */
+  constructor() {
     const workerData: ReaderData = { memory: this.#ring.memory, stop: this.#stop };
     const worker = new Worker(new URL('./exec-reader-thread.js', import.meta.url), { workerData });
     this.#ended = new Promise((resolve) => {
@@ -51,21 +53,13 @@ export class ExecReader {
         resolve();
       });
     });
-    this.#ready = new Promise((resolve) => {
+    this.ready = new Promise((resolve) => {
       worker.once('message', ({ urgency }: ReaderReady) => {
         this.urgency = urgency;
         resolve();
       });
     });
-    // Without the thread all is read by the main thread: too late for some, but not wrong.
     worker.on('error', (error) => log(`the thread that reads programs failed: ${error.stack}`));
-  }
-
-  /** Starts the thread; resolves when it hears the kernel, or cannot. */
-  static async start(): Promise<ExecReader> {
-    const reader = new ExecReader();
-    await Promise.race([reader.#ready, reader.#ended]);
-    return reader;
   }
 
   /** The program that a process began with an exec. */

@@ -43,6 +43,11 @@ export class Reconciler {
     this.#timer ??= setTimeout(() => this.look(), wait);
   }
 
+  /** Looks now, where it would look soon. */
+  lookIfDue(): void {
+    if (this.#timer !== undefined) this.look();
+  }
+
   close(): void {
     clearTimeout(this.#timer);
   }
