@@ -42,7 +42,10 @@ async function run(options: Options, stopped: Promise<string>): Promise<void> {
   const table = new ProcessTable(proc);
   const broadcast = new Broadcast({
     table,
-    setInterest: (interest) => connector.setInterest(interest),
+    setInterest: (interest) => {
+      connector.setInterest(interest);
+      void reader.start();
+    },
     catchUp: () => {
       stream.catchUp();
       reconciler.lookIfDue();
@@ -74,6 +77,7 @@ async function run(options: Options, stopped: Promise<string>): Promise<void> {
     if (options.connection !== undefined) {
       await Promise.race([server.serve(options.connection), stopped]);
     } else {
+      await reader.start();
       await serveSocket(options, server, connector, stopped);
     }
   } finally {

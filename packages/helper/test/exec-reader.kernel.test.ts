@@ -32,7 +32,7 @@ function threadFile(tid: number, file: string): string {
 kernelSuite('the exec reader', [], () => {
   async function start(): Promise<Pick<ExecReader, 'imageOf' | 'close'>> {
     const reader = new ExecReader();
-    await reader.ready;
+    await reader.start();
     let closing: Promise<void> | undefined;
     const close = async (): Promise<void> => (closing ??= reader.close());
     onTestFinished(close);

@@ -33,33 +33,21 @@ export interface ReaderReady {
 const patience = 5_000_000n;
 
 export class ExecReader {
-  /** How the thread came out at the scheduler; undefined where it does not run. */
+  /** How the thread came out at the scheduler; undefined where it does not run, or not yet. */
   urgency: Urgency | undefined;
-  /** Resolves when the thread hears the kernel. */
-  readonly ready: Promise<void>;
   readonly #ring = new ImageRing();
   readonly #stop = openEventfd();
   /** What was read and not asked for yet, by pid and time. */
   readonly #read = new Map<string, { readonly kernelTime: bigint; readonly image: Image }>();
-  readonly #ended: Promise<void>;
+  #thread: { readonly ready: Promise<void>; readonly ended: Promise<void> } | undefined;
 
-  /** Starts the thread. Until it hears the kernel, and if it ever ends, the main thread reads: too late for some. */
-  constructor() {
-    const workerData: ReaderData = { memory: this.#ring.memory, stop: this.#stop };
-    const worker = new Worker(new URL('./exec-reader-thread.js', import.meta.url), { workerData });
-    this.#ended = new Promise((resolve) => {
-      worker.once('exit', () => {
-        this.urgency = undefined;
-        resolve();
-      });
-    });
-    this.ready = new Promise((resolve) => {
-      worker.once('message', ({ urgency }: ReaderReady) => {
-        this.urgency = urgency;
-        resolve();
-      });
-    });
-    worker.on('error', (error) => log(`the thread that reads programs failed: ${error.stack}`));
+  /**
+   * Starts the thread, if it is not started yet; resolves when it hears the kernel. Until then, and if it
+   * ever ends, the main thread reads: too late for some.
+   */
+  async start(): Promise<void> {
+    this.#thread ??= this.#startThread();
+    return this.#thread.ready;
   }
 
   /** The program that a process began with an exec. */
@@ -80,8 +68,27 @@ export class ExecReader {
 
   async close(): Promise<void> {
     writeSync(this.#stop, new BigUint64Array([1n]));
-    await this.#ended;
+    await this.#thread?.ended;
     closeSync(this.#stop);
+  }
+
+  #startThread(): { ready: Promise<void>; ended: Promise<void> } {
+    const workerData: ReaderData = { memory: this.#ring.memory, stop: this.#stop };
+    const worker = new Worker(new URL('./exec-reader-thread.js', import.meta.url), { workerData });
+    worker.on('error', (error) => log(`the thread that reads programs failed: ${error.stack}`));
+    const ended = new Promise<void>((resolve) => {
+      worker.once('exit', () => {
+        this.urgency = undefined;
+        resolve();
+      });
+    });
+    const ready = new Promise<void>((resolve) => {
+      worker.once('message', ({ urgency }: ReaderReady) => {
+        this.urgency = urgency;
+        resolve();
+      });
+    });
+    return { ready: Promise.race([ready, ended]), ended };
   }
 
   #collect(): void {
