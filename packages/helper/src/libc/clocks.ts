@@ -1,0 +1,31 @@
+/*
+ * The clocks, see clock_gettime(2). All times are in ns.
+ */
+import { checked, native } from './native.ts';
+
+const c = {
+  clockGettime: native<number>('int clock_gettime(int clock, void *time)'),
+};
+
+const timespec = new BigInt64Array(2);
+
+/** clock_gettime(2), in ns. */
+function clock(id: number): bigint {
+  checked('clock_gettime', c.clockGettime(id, timespec));
+  return (timespec[0] as bigint) * 1_000_000_000n + (timespec[1] as bigint);
+}
+
+/** CLOCK_MONOTONIC in ns: the clock of the kernel's timestamps. */
+export function monotonicTime(): bigint {
+  return clock(1);
+}
+
+/** What to add to a monotonic time, in ns, for the time since 1970. It changes when the clock is set. */
+export function clockOffset(): bigint {
+  return clock(0) - clock(1);
+}
+
+/** What to add to a monotonic time, in ns, for the time since boot: it also runs while suspended. */
+export function bootOffset(): bigint {
+  return clock(7) - clock(1);
+}

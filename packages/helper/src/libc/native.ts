@@ -1,0 +1,103 @@
+/*
+ * The C library, and all that is particular to koffi. The one file that knows it.
+ *
+ * Struct layouts are those of 64-bit Linux. Debian 11's C library has no wrappers yet for some calls; these go
+ * to the kernel itself.
+ */
+import koffi from 'koffi';
+
+const libc = koffi.load(null);
+
+/** What may be given to a function of C: numbers, addresses, and memory of JavaScript. */
+type Argument = number | bigint | string | ArrayBufferView | null;
+
+/** A function of the C library, by its declaration in C; `Result` is what that says it returns. */
+// oxlint-disable-next-line typescript/no-unnecessary-type-parameters -- only the declaration knows
+export function native<Result>(declaration: string): (...args: Argument[]) => Result {
+  return libc.func(declaration) as (...args: Argument[]) => Result;
+}
+
+const group = koffi.struct({ name: 'char *', password: 'char *', gid: 'uint32_t', members: 'void *' });
+
+/** The beginning of a `struct passwd`. */
+const passwd = koffi.struct({ name: 'char *' });
+
+/** A system call's failure, in the form of Node's own: `code` is the name of the errno. */
+export class SystemError extends Error {
+  override readonly name = 'SystemError';
+  readonly code: string;
+  readonly syscall: string;
+
+  constructor(syscall: string) {
+    const number = koffi.errno();
+    const code =
+      Object.entries(koffi.os.errno).find(([, value]) => value === number)?.[0] ?? `errno ${number}`;
+    super(`${syscall}: ${code}`);
+    this.code = code;
+    this.syscall = syscall;
+  }
+}
+
+/** The result of a system call; throws a SystemError where it failed. */
+export function checked(syscall: string, result: number): number {
+  if (result < 0) throw new SystemError(syscall);
+  return result;
+}
+
+/** Why the last system call failed. */
+export function errno(): number {
+  return koffi.errno();
+}
+
+const errnos = koffi.os.errno;
+
+/** Errors that are no failure to some. */
+export const EAGAIN: number = errnos['EAGAIN'] as number;
+export const EINTR: number = errnos['EINTR'] as number;
+export const ESRCH: number = errnos['ESRCH'] as number;
+
+/** Memory outside the JavaScript heap, which system calls may keep pointing into. */
+export interface NativeMemory {
+  readonly address: bigint;
+  readonly buffer: ArrayBuffer;
+  free(): void;
+}
+
+/** Allocates zeroed native memory. Nothing may touch `buffer` after `free`. */
+export function allocate(bytes: number): NativeMemory {
+  const pointer: unknown = koffi.alloc('uint8_t', bytes);
+  const buffer = koffi.view(pointer, bytes);
+  new Uint8Array(buffer).fill(0);
+  return { address: koffi.address(pointer), buffer, free: () => koffi.free(pointer) };
+}
+
+/** A descriptor that is being watched, on the event loop. */
+export interface Watch {
+  pause(): void;
+  resume(): void;
+  close(): void;
+}
+
+/** Calls back, on the event loop, whenever `fd` has something to read, until the watch is closed. */
+export function watchReadable(fd: number, onReadable: () => void): Watch {
+  const handle = koffi.node.poll(fd, { readable: true }, onReadable);
+  return {
+    pause: () => handle.stop(),
+    resume: () => handle.start({ readable: true }, onReadable),
+    close: () => handle.close(),
+  };
+}
+
+/** What a `struct group *` points to; undefined for NULL. */
+export function readGroup(pointer: unknown): { readonly gid: number } | undefined {
+  return isNull(pointer) ? undefined : (koffi.decode(pointer, group) as { gid: number });
+}
+
+/** What a `struct passwd *` points to; undefined for NULL. */
+export function readPasswd(pointer: unknown): { readonly name: string } | undefined {
+  return isNull(pointer) ? undefined : (koffi.decode(pointer, passwd) as { name: string });
+}
+
+function isNull(pointer: unknown): boolean {
+  return pointer === null || pointer === 0n;
+}
