@@ -11,7 +11,7 @@ import { ProcbusError, type KernelEvent } from '@procbus/protocol';
 import * as libc from '../libc.ts';
 import { CN_IDX_PROC, CN_VAL_PROC } from './datagram.ts';
 import { Ring, ringSlots } from './ring.ts';
-import { assemble, socketFilter, type Interest } from './socket-filter.ts';
+import { assemble, onlyOn, socketFilter, type CpuShare, type Interest } from './socket-filter.ts';
 
 const NETLINK_CONNECTOR = 11;
 const SOL_NETLINK = 270;
@@ -57,9 +57,14 @@ export class Connector {
     }
   }
 
-  /** Loads the kernel filter for what is wanted now. Events queued before pass unchanged. */
-  setInterest(interest: Interest): void {
-    libc.attachFilter(this.fd, assemble(socketFilter(interest, process.pid)));
+  /**
+   * Loads the kernel filter for what is wanted now. Events queued before pass unchanged.
+   *
+   * @param share - only what happens on these CPUs
+   */
+  setInterest(interest: Interest, share?: CpuShare): void {
+    const onShare = share === undefined ? [] : onlyOn(share);
+    libc.attachFilter(this.fd, assemble([...onShare, ...socketFilter(interest, process.pid)]));
   }
 
   /**

@@ -26,7 +26,15 @@ export const what = {
 } as const;
 
 /** Where the fields are, in bytes from the start of the datagram. */
-export const offsets = { what: 36, time: 44, pid: 52, tgid: 56, childPid: 60, childTgid: 64 } as const;
+export const offsets = {
+  what: 36,
+  cpu: 40,
+  time: 44,
+  pid: 52,
+  tgid: 56,
+  childPid: 60,
+  childTgid: 64,
+} as const;
 
 /** The shortest datagram that has a pid and a tgid: older kernels send less than the whole union. */
 const shortestBytes = 60;

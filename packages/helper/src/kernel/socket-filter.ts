@@ -15,6 +15,12 @@ export interface Interest {
   readonly threads: ReadonlySet<EventType>;
 }
 
+/** A part of the CPUs: those whose number, modulo `of`, is `index`; `of` is a power of two up to 256. */
+export interface CpuShare {
+  readonly index: number;
+  readonly of: number;
+}
+
 /** What the helper itself needs: who is who, and whether an exit is one. */
 export const ownInterest: Interest = {
   processes: new Set(['fork', 'exec', 'exit', 'uid', 'gid', 'sid', 'comm']),
@@ -46,6 +52,8 @@ export interface Instruction {
 }
 
 const loadWord = 0x20; // BPF_LD | BPF_W | BPF_ABS
+const loadByte = 0x30; // BPF_LD | BPF_B | BPF_ABS
+const and = 0x54; // BPF_ALU | BPF_AND | BPF_K
 const toX = 0x07; // BPF_MISC | BPF_TAX
 const jumpIfEqual = 0x15; // BPF_JMP | BPF_JEQ | BPF_K
 const jumpIfEqualX = 0x1d; // BPF_JMP | BPF_JEQ | BPF_X
@@ -90,6 +98,17 @@ export function socketFilter(interest: Interest, self: number): Instruction[] {
   for (const type of ofSelf) jumpTo(selfAt, type);
   program.push(statement(finish, drop), ...isLeader, ...isLeaderChild, ...isSelf, statement(finish, accept));
   return program;
+}
+
+/** Drops what happens on other CPUs; to be put before a program. */
+export function onlyOn({ index, of }: CpuShare): Instruction[] {
+  const lowestByte = offsets.cpu + (endianness() === 'LE' ? 0 : 3);
+  return [
+    statement(loadByte, lowestByte),
+    statement(and, of - 1),
+    jump(jumpIfEqual, index, 1, 0),
+    statement(finish, drop),
+  ];
 }
 
 /** Accepts where two words of the datagram are equal, and drops otherwise. */

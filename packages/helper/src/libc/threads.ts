@@ -6,6 +6,7 @@ import { checked, errno, ESRCH, native, SystemError } from './native.ts';
 const c = {
   prctl: native<number>('int prctl(int option, const void *a, ulong b, ulong c, ulong d)'),
   schedSetscheduler: native<number>('int sched_setscheduler(int thread, int policy, const void *parameter)'),
+  schedSetaffinity: native<number>('int sched_setaffinity(int thread, size_t bytes, const void *mask)'),
   setpriority: native<number>('int setpriority(int which, uint32_t who, int priority)'),
   syscall: native<number>('long syscall(long number, long a, long b)'),
 };
@@ -27,6 +28,16 @@ export function openPidfd(pid: number): number | undefined {
 export function setThreadName(name: string): void {
   const PR_SET_NAME = 15;
   checked('prctl', c.prctl(PR_SET_NAME, Buffer.from(`${name}\0`), 0, 0, 0));
+}
+
+/**
+ * sched_setaffinity(2): has the calling thread, and no other, run on some CPUs only.
+ *
+ * @param cpus - a bit for each CPU; those that there are not are ignored
+ * @returns whether it does; not where none of them is open to us
+ */
+export function stayOn(cpus: Uint8Array): boolean {
+  return c.schedSetaffinity(0, cpus.byteLength, cpus) === 0;
 }
 
 /** What {@link hurry} could get. */

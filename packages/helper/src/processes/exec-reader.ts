@@ -2,97 +2,94 @@
  * Who has begun what program, read from /proc while it runs.
  *
  * A short process lives half a millisecond from its exec. The main thread serves clients, and would
- * come too late whenever it is busy; so a thread of its own does nothing but wait for execs and read. It
- * has its own socket to the kernel, which lets only execs through, and runs before all other work where
- * the system permits.
- * Trade-off: the kernel tells each exec twice, and each of our two threads keeps its own queue. What
- * the thread did not read, for whatever reason, is read by the main thread when it gets there.
+ * come too late whenever it is busy; so threads of their own do nothing but wait for execs and read. Each
+ * has its own socket to the kernel, which lets only execs through, runs before all other work where the
+ * system permits, and stays on its share of the CPUs, of which it reads the execs: so it is woken where
+ * the new program runs and takes its place for a moment, and need not wait for another CPU to wake up.
+ * Trade-off: the kernel tells each exec twice, and a thread takes some megabytes, so there are a few at
+ * most. What they did not read, for whatever reason, is read by the main thread when it gets there.
  */
-import { writeSync, closeSync } from 'node:fs';
+import { closeSync, writeSync } from 'node:fs';
+import { cpus } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import type { KernelEvent } from '@procbus/protocol';
+import type { CpuShare } from '../kernel/socket-filter.ts';
 import { monotonicTime, openEventfd, type Urgency } from '../libc.ts';
 import { log } from '../log.ts';
 import { decodeImage, readImage } from './facts.ts';
 import { ImageRing } from './image-ring.ts';
 import type { Image } from './process.ts';
 
-/** What the thread is given. */
+/** What a thread is given. */
 export interface ReaderData {
   readonly memory: SharedArrayBuffer;
+  readonly share: CpuShare;
   /** Becomes readable when the thread has to end. */
   readonly stop: number;
 }
 
-/** What the thread says of itself, once it reads. */
+/** What a thread says of itself, once it reads. */
 export interface ReaderReady {
   readonly urgency: Urgency;
 }
 
-/** ns after an exec for which it makes sense to wait for what the thread reads. */
+/** ns after an exec for which it makes sense to wait for what its thread reads. */
 const patience = 5_000_000n;
 
+/** Threads at most; a power of two, as the shares need one. */
+const threadLimit = 4;
+
 export class ExecReader {
-  /** How the thread came out at the scheduler; undefined where it does not run, or not yet. */
-  urgency: Urgency | undefined;
-  readonly #ring = new ImageRing();
   readonly #stop = openEventfd();
+  /** One for each share of the CPUs; none before the start. */
+  #threads: readonly ReaderThread[] = [];
   /** What was read and not asked for yet, by pid and time. */
   readonly #read = new Map<string, { readonly kernelTime: bigint; readonly image: Image }>();
-  #thread: { readonly ready: Promise<void>; readonly ended: Promise<void> } | undefined;
+
+  /** How the threads came out at the scheduler; undefined where not all of them run, or not yet. */
+  get urgency(): Urgency | undefined {
+    const urgencies = this.#threads.map(({ urgency }) => urgency);
+    return urgencies.includes(undefined) ? undefined : urgencies[0];
+  }
 
   /**
-   * Starts the thread, if it is not started yet; resolves when it hears the kernel. Until then, and if it
-   * ever ends, the main thread reads: too late for some.
+   * Starts the threads, if they are not started yet; resolves when they hear the kernel. Until then, and
+   * where one ever ends, the main thread reads: too late for some.
    */
   async start(): Promise<void> {
-    this.#thread ??= this.#startThread();
-    return this.#thread.ready;
+    if (this.#threads.length === 0) {
+      const of = Math.min(threadLimit, 2 ** Math.floor(Math.log2(cpus().length)));
+      this.#threads = Array.from({ length: of }, (_, index) => new ReaderThread({ index, of }, this.#stop));
+    }
+    await Promise.all(this.#threads.map(async ({ ready, ended }) => Promise.race([ready, ended])));
   }
 
   /** The program that a process began with an exec. */
-  imageOf({ pid, kernelTime }: KernelEvent): Image {
+  imageOf({ pid, kernelTime, cpu }: KernelEvent): Image {
+    const thread = this.#threads[cpu % this.#threads.length];
     const key = keyOf(pid, kernelTime);
     for (;;) {
-      this.#collect();
+      if (thread !== undefined) this.#collect(thread.ring);
       const found = this.#read.get(key);
       if (found !== undefined) {
         this.#read.delete(key);
         this.#forgetBefore(kernelTime);
         return found.image;
       }
-      const left = this.urgency !== undefined ? kernelTime + patience - monotonicTime() : 0n;
-      if (left <= 0n || !this.#ring.wait(Math.max(1, Number(left) / 1e6))) return readImage(pid);
+      const left = kernelTime + patience - monotonicTime();
+      if (thread?.urgency === undefined || left <= 0n) return readImage(pid);
+      if (!thread.ring.wait(Math.max(1, Number(left) / 1e6))) return readImage(pid);
     }
   }
 
   async close(): Promise<void> {
     writeSync(this.#stop, new BigUint64Array([1n]));
-    await this.#thread?.ended;
+    await Promise.all(this.#threads.map(async ({ ended }) => ended));
     closeSync(this.#stop);
   }
 
-  #startThread(): { ready: Promise<void>; ended: Promise<void> } {
-    const workerData: ReaderData = { memory: this.#ring.memory, stop: this.#stop };
-    const worker = new Worker(new URL('./exec-reader-thread.js', import.meta.url), { workerData });
-    worker.on('error', (error) => log(`the thread that reads programs failed: ${error.stack}`));
-    const ended = new Promise<void>((resolve) => {
-      worker.once('exit', () => {
-        this.urgency = undefined;
-        resolve();
-      });
-    });
-    const ready = new Promise<void>((resolve) => {
-      worker.once('message', ({ urgency }: ReaderReady) => {
-        this.urgency = urgency;
-        resolve();
-      });
-    });
-    return { ready: Promise.race([ready, ended]), ended };
-  }
-
-  #collect(): void {
-    for (let next = this.#ring.read(); next !== undefined; next = this.#ring.read()) {
+  #collect(ring: ImageRing): void {
+    for (let next = ring.read(); next !== undefined; next = ring.read()) {
       const { pid, kernelTime, raw } = next;
       this.#read.set(keyOf(pid, kernelTime), { kernelTime, image: decodeImage(raw) });
     }
@@ -104,6 +101,33 @@ export class ExecReader {
       if (read.kernelTime > kernelTime - 1_000_000_000n) break;
       this.#read.delete(key);
     }
+  }
+}
+
+/** One thread, as the main thread sees it. */
+class ReaderThread {
+  readonly ring = new ImageRing();
+  /** Undefined until it hears the kernel, and when it has ended. */
+  urgency: Urgency | undefined;
+  readonly ready: Promise<void>;
+  readonly ended: Promise<void>;
+
+  constructor(share: CpuShare, stop: number) {
+    const workerData: ReaderData = { memory: this.ring.memory, share, stop };
+    const worker = new Worker(new URL('./exec-reader-thread.js', import.meta.url), { workerData });
+    worker.on('error', (error) => log(`a thread that reads programs failed: ${error.stack}`));
+    this.ready = new Promise((resolve) => {
+      worker.once('message', ({ urgency }: ReaderReady) => {
+        this.urgency = urgency;
+        resolve();
+      });
+    });
+    this.ended = new Promise((resolve) => {
+      worker.once('exit', () => {
+        this.urgency = undefined;
+        resolve();
+      });
+    });
   }
 }
 

@@ -1,5 +1,5 @@
 /*
- * Memory through which the thread that reads /proc hands what it read to the main thread.
+ * Memory through which a thread that reads /proc hands what it read to the main thread.
  *
  * Idea: a ring of records, one writer and one reader; a record is complete before the writer moves the
  * head past it. Bytes only: making text of them is left to the reader, who has the time.
@@ -10,8 +10,8 @@
 import { imageFiles, type RawImage } from './facts.ts';
 import type { RawFile } from './procfs.ts';
 
-/** Bytes for records, a power of two: those of some 8,000 ordinary programs, or 200 of the largest. */
-const ringBytes = 4 * 1024 * 1024;
+/** Bytes for records, a power of two: those of some 2,000 ordinary programs, or 50 of the largest. */
+const ringBytes = 1024 * 1024;
 
 /** At the beginning of the memory: how many bytes were ever written, and how many were read. */
 const head = 0;
