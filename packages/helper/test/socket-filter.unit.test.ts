@@ -6,6 +6,7 @@ import { what } from '../src/kernel/datagram.ts';
 import {
   assemble,
   interestOf,
+  onlyOn,
   ownInterest,
   socketFilter,
   unionOf,
@@ -28,6 +29,13 @@ function run(program: readonly Instruction[], datagram: Buffer): number {
       case 0x20: // ld [k]
         if (k + 4 > datagram.length) return 0;
         accumulator = datagram.readUInt32BE(k);
+        break;
+      case 0x30: // ldb [k]
+        if (k + 1 > datagram.length) return 0;
+        accumulator = datagram[k] as number;
+        break;
+      case 0x54: // and #k
+        accumulator &= k;
         break;
       case 0x07: // tax
         x = accumulator;
@@ -94,6 +102,22 @@ describe('the program of an interest', () => {
         const pulse = own && event.type === 'comm' && !wanted.processes.has('comm');
         const program = socketFilter(wanted, own ? event.pid : event.pid + 1);
         expect(run(program, datagramOf(event))).toBe(accepted || pulse ? 0xffffffff : 0);
+      }),
+      { numRuns: 5000 },
+    );
+  });
+
+  test('on a share of the CPUs accepts the same of these, and nothing of the others', () => {
+    const share = fc
+      .constantFrom(1, 2, 4, 256)
+      .chain((of) => fc.record({ of: fc.constant(of), index: fc.nat(of - 1) }));
+    fc.assert(
+      fc.property(interest, told, share, fc.nat(600), (wanted, event, of, cpu) => {
+        const program = socketFilter(wanted, nobody);
+        const datagram = datagramOf(event);
+        new Uint32Array(datagram.buffer)[10] = cpu;
+        const expected = cpu % of.of === of.index ? run(program, datagram) : 0;
+        expect(run([...onlyOn(of), ...program], datagram)).toBe(expected);
       }),
       { numRuns: 5000 },
     );
