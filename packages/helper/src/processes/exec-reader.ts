@@ -43,6 +43,7 @@ export class ExecReader {
   readonly #stop = openEventfd();
   /** One for each share of the CPUs; none before the start. */
   #threads: readonly ReaderThread[] = [];
+  #started: Promise<void> | undefined;
   /** What was read and not asked for yet, by pid and time. */
   readonly #read = new Map<string, { readonly kernelTime: bigint; readonly image: Image }>();
 
@@ -57,10 +58,14 @@ export class ExecReader {
    * where one ever ends, the main thread reads: too late for some.
    */
   async start(): Promise<void> {
-    if (this.#threads.length === 0) {
-      const of = Math.min(threadLimit, 2 ** Math.floor(Math.log2(cpus().length)));
-      this.#threads = Array.from({ length: of }, (_, index) => new ReaderThread({ index, of }, this.#stop));
-    }
+    // Once: a race with what may not end for months would keep all who wait for it.
+    this.#started ??= this.#startThreads();
+    return this.#started;
+  }
+
+  async #startThreads(): Promise<void> {
+    const of = Math.min(threadLimit, 2 ** Math.floor(Math.log2(cpus().length)));
+    this.#threads = Array.from({ length: of }, (_, index) => new ReaderThread({ index, of }, this.#stop));
     await Promise.all(this.#threads.map(async ({ ready, ended }) => Promise.race([ready, ended])));
   }
 
