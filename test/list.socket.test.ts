@@ -9,7 +9,6 @@ import {
   packFrame,
   ProcbusError,
   unpack,
-  type Loss,
   type StreamEvent,
   type WireProcess,
 } from '@procbus/protocol';
@@ -17,6 +16,7 @@ import { describe, expect, test } from 'vitest';
 import { connect } from '../packages/client/src/connect.ts';
 import { until } from './support/condition.ts';
 import { helperHello, listenAs, politely } from './support/impostor.ts';
+import { kernelLoss } from './support/loss.ts';
 import { take } from './support/reading.ts';
 
 /** A message of the client, as it came. */
@@ -90,14 +90,6 @@ const execs = (subscription: number, ...numbers: number[]): unknown[] => [
   ...helperMessage.eventsHead(subscription, numbers.at(-1) ?? 0, 0n),
   numbers.map((seq) => ['exec', seq, BigInt(seq), 0, 7, 7, about]),
 ];
-const loss = (from: number, to: number): Loss => ({
-  where: 'kernel',
-  count: to - from + 1,
-  from,
-  to,
-  kernelTime: 1n,
-  clockOffset: 0n,
-});
 
 const seqs = (events: readonly StreamEvent[]): number[] => events.map(({ seq }) => seq);
 
@@ -303,11 +295,11 @@ describe('a list and the events behind it', () => {
     expect([filter, ended]).toEqual([subscribed, true]);
     script.say(
       execs(subscription, 37, 38),
-      helperMessage.lost(subscription, loss(39, 39)),
+      helperMessage.lost(subscription, kernelLoss(39, 39)),
       part(request, processOf(7)),
       done(request),
       execs(subscription, 40, 41),
-      helperMessage.lost(subscription, loss(42, 43)),
+      helperMessage.lost(subscription, kernelLoss(42, 43)),
       execs(subscription, 44),
     );
     const { cursor, processes, events } = await begun;
@@ -326,7 +318,7 @@ describe('a list and the events behind it', () => {
     const begun = bus.listAndWatch();
     const [, subscription] = await script.hears('subscribe');
     const [, request] = await script.hears('snapshot');
-    script.say(helperMessage.lost(subscription, loss(30, 42)), done(request), execs(subscription, 43));
+    script.say(helperMessage.lost(subscription, kernelLoss(30, 42)), done(request), execs(subscription, 43));
     const { events } = await begun;
     expect(await take(events, 2)).toMatchObject([{ type: 'lost', from: 41, to: 42, count: 2 }, { seq: 43 }]);
   });

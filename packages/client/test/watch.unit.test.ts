@@ -1,7 +1,8 @@
 import { getEventListeners } from 'node:events';
-import { ProcbusError, type Loss, type StreamEvent } from '@procbus/protocol';
+import { ProcbusError, type StreamEvent } from '@procbus/protocol';
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { kernelLoss } from '../../../test/support/loss.ts';
 import { Watch, type WatchOptions } from '../src/watch.ts';
 
 /** A watch, and how often it unsubscribed. */
@@ -16,14 +17,6 @@ const about = { process: { id: '1.1', comm: 'sh', detail: 'complete' } };
 const exec = (seq: number): unknown[] => ['exec', seq, BigInt(seq), 0, 1, 1, about];
 const execs = (from: number, to: number): unknown[] =>
   Array.from({ length: to - from + 1 }, (_, index) => exec(from + index));
-const kernelLoss = (from: number, to: number): Loss => ({
-  where: 'kernel',
-  count: to - from + 1,
-  from,
-  to,
-  kernelTime: 1n,
-  clockOffset: 0n,
-});
 
 const gone = new ProcbusError('disconnected', 'the helper has gone');
 

@@ -2,7 +2,7 @@ import { ProcbusError } from '@procbus/protocol';
 import { describe, expect, test } from 'vitest';
 import { bindFilter, subtreesOf } from '../src/bus/bind-filter.ts';
 import type { ProcessTable } from '../src/processes/process-table.ts';
-import { exitOf, follow, forkOf, tableOf } from './support/bus.ts';
+import { exitOf, follow, forkOf, plainFacts, tableOf } from './support/bus.ts';
 
 /** A table with these processes. */
 function tableWith(...pids: number[]): ProcessTable {
@@ -51,18 +51,8 @@ describe('a filter for a subtree', () => {
   });
 
   test('may be for a process that is met only now', () => {
-    const facts = {
-      comm: 'x',
-      detail: 'complete',
-      uid: 0,
-      euid: 0,
-      gid: 0,
-      egid: 0,
-      sid: 0,
-      tty: 0,
-    } as const;
     const table = tableOf({
-      readProcess: (pid) => (pid === 5 ? { startTime: 36n, ppid: 0, facts } : undefined),
+      readProcess: (pid) => (pid === 5 ? { startTime: 36n, ppid: 0, facts: plainFacts } : undefined),
     });
     expect(valueOf({ subtree: [5] }, table)).toEqual([['5.10']]);
   });

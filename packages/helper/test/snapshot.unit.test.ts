@@ -9,12 +9,12 @@ import {
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { wireProcess } from '../../protocol/test/arbitraries.ts';
-import { packParts } from '../src/bus/snapshot.ts';
+import { packSnapshot } from '../src/bus/snapshot.ts';
 
 /** Checks that each part fits a message; returns how many there are, and all processes in them. */
 function partsOf(processes: readonly WireProcess[]): { parts: number; read: WireProcess[] } {
   let parts = 0;
-  const read = [...packParts(processes)].flatMap((part) => {
+  const read = [...packSnapshot(processes)].flatMap((part) => {
     parts++;
     const head = packFrameHead(helperMessage.processesHead(0xffffffff), part.length);
     expect(head.length - frameHeaderBytes + part.length).toBeLessThanOrEqual(maxHelperPayload);
@@ -44,7 +44,7 @@ describe('the parts of a snapshot', () => {
   });
 
   test('are none where there is no process', () => {
-    expect([...packParts([])]).toEqual([]);
+    expect([...packSnapshot([])]).toEqual([]);
   });
 
   test('fit a message each, though every process has arguments as long as may be', () => {
@@ -69,7 +69,7 @@ describe('the parts of a snapshot', () => {
   test('are cut where the long ones are, and not everywhere', () => {
     const long = ['€'.repeat(4096)];
     const processes = range(512).map((pid) => record(pid, pid <= 256 ? long : []));
-    const sizes = [...packParts(processes)].map((part) => (unpack(part) as unknown[]).length);
+    const sizes = [...packSnapshot(processes)].map((part) => (unpack(part) as unknown[]).length);
     expect(sizes.at(-1)).toBe(256);
     expect(sizes.length).toBeGreaterThan(2);
     expect(sizes.reduce((sum, size) => sum + size, 0)).toBe(512);
@@ -81,7 +81,7 @@ describe('the parts of a snapshot', () => {
       const process = record(pid, []);
       return Object.defineProperty({ ...process }, 'comm', { enumerable: true, get: () => `${++read}` });
     });
-    const parts = packParts(processes);
+    const parts = packSnapshot(processes);
     parts.next();
     expect(read).toBe(256);
   });
@@ -89,6 +89,6 @@ describe('the parts of a snapshot', () => {
 
 /** One process as its own part. */
 function partOf(process: WireProcess): Buffer {
-  const [part] = packParts([process]);
+  const [part] = packSnapshot([process]);
   return part as Buffer;
 }

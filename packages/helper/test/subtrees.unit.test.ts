@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import type { Process } from '../src/processes/process.ts';
 import type { ProcessTable } from '../src/processes/process-table.ts';
-import { exitOf, follow, forkOf, tableOf } from './support/bus.ts';
+import { exitOf, follow, forkOf, plainFacts, tableOf } from './support/bus.ts';
 
 let table: ProcessTable;
 /** Who adopts the children of those that end, by child; init where nothing is said. */
@@ -135,18 +135,8 @@ describe('a watched subtree', () => {
   });
 
   test('takes in a descendant that is met later, where its parent is known', () => {
-    const facts = {
-      comm: 'x',
-      detail: 'complete',
-      uid: 0,
-      euid: 0,
-      gid: 0,
-      egid: 0,
-      sid: 0,
-      tty: 0,
-    } as const;
     table = tableOf({
-      readProcess: (pid) => (pid === 12 ? { startTime: time, ppid: 11, facts } : undefined),
+      readProcess: (pid) => (pid === 12 ? { startTime: time, ppid: 11, facts: plainFacts } : undefined),
     });
     fork(1, 10);
     fork(10, 11);

@@ -38,6 +38,11 @@ export function unpack(payload: Buffer): unknown {
   }
 }
 
+/** Tells whether an unpacked value is a map. */
+export function isMap(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
 /** One whole frame, length prefix and payload. */
 export function packFrame(message: readonly unknown[]): Buffer {
   const payload = pack(message);

@@ -1,6 +1,7 @@
 /*
  * A filter: what one subscription wants to be told. Checked once, then matched against every event.
  */
+import { isMap } from './codec.ts';
 import { conditionFields, maxPatternLength, parseConditions, shown } from './conditions.ts';
 import type { Condition, Conditions, Life, Subject } from './conditions.ts';
 import { ProcbusError } from './errors.ts';
@@ -88,9 +89,7 @@ export function bindSubtrees(
 }
 
 function map(value: unknown, name: string): Record<string, unknown> {
-  if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
-    return value as Record<string, unknown>;
-  }
+  if (isMap(value)) return value;
   throw new ProcbusError('bad-filter', `${name} is not a map`);
 }
 

@@ -20,4 +20,5 @@ export * from './message.ts';
 export * from './process.ts';
 export * from './process-record.ts';
 export * from './structure.ts';
+export * from './version.ts';
 export * from './wait-status.ts';

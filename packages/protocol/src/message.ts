@@ -5,15 +5,11 @@
  * before any other code sees it. Elements behind the known ones are ignored, so that a later
  * version can add some.
  */
-import { wireInteger } from './codec.ts';
+import { isMap, wireInteger } from './codec.ts';
 import { ProcbusError } from './errors.ts';
 import { nanoseconds } from './event.ts';
 import type { Loss } from './loss.ts';
-
-/** The lowest and the highest protocol version spoken here. */
-export const versions: VersionRange = [1, 1];
-/** A lowest and a highest version. */
-export type VersionRange = readonly [lowest: number, highest: number];
+import type { VersionRange } from './version.ts';
 
 /** What a client says of itself. */
 export interface ClientHello {
@@ -234,25 +230,6 @@ export function parseSnapshotPosition(value: unknown): SnapshotPosition {
   return { ...parseStreamPosition(value), kernelTime: nanoseconds(kernelTime) };
 }
 
-/**
- * The highest version in both ranges.
- *
- * @throws ProcbusError `version-mismatch`, naming both
- */
-export function chooseVersion(ours: VersionRange, theirs: VersionRange): number {
-  const version = Math.min(ours[1], theirs[1]);
-  if (version >= Math.max(ours[0], theirs[0])) return version;
-  throw new ProcbusError(
-    'version-mismatch',
-    `the helper speaks protocol version ${showRange(ours)}, the client ${showRange(theirs)}`,
-    { remedy: `Upgrade the ${ours[1] < theirs[0] ? 'helper (procbusd)' : 'client (procbus)'}.` },
-  );
-}
-
-function showRange([lowest, highest]: VersionRange): string {
-  return lowest === highest ? String(lowest) : `${lowest} to ${highest}`;
-}
-
 function helperHello(hello: Record<string, unknown>): HelperHello {
   return {
     version: count(hello['version'], 'version'),
@@ -298,9 +275,7 @@ function messageElements(value: unknown): [string, ...unknown[]] {
 }
 
 function map(value: unknown, name: string): Record<string, unknown> {
-  if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
-    return value as Record<string, unknown>;
-  }
+  if (isMap(value)) return value;
   throw malformed(`${name} is not a map`);
 }
 

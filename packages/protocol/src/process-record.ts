@@ -1,24 +1,16 @@
 /*
  * A process in a snapshot, as its reader sees it.
  */
+import { isMap } from './codec.ts';
 import { ProcbusError } from './errors.ts';
 import { isoTime, nanoseconds } from './event.ts';
-import { processFromWire, type ProcessInfo } from './process.ts';
+import { processFromWire, type ProcessInfo, type ProcessNumbers } from './process.ts';
 import { decodeWaitStatus, type UnknownStatus, type WaitStatus } from './wait-status.ts';
 
 /** A process of a snapshot: one that lives, or one that has ended not long ago. */
 export type ProcessRecord = ProcessInfo &
+  ProcessNumbers &
   (WaitStatus | UnknownStatus) & {
-    readonly pid: number;
-    /** The parent; 0 for none. */
-    readonly ppid: number;
-    /** Real and effective user and group; -1 where it could not be read. */
-    readonly uid: number;
-    readonly euid: number;
-    readonly gid: number;
-    readonly egid: number;
-    /** The session, see setsid(2). */
-    readonly sid: number;
     /** The controlling terminal, as in `pts/3`; left out where it has none. */
     readonly tty?: string;
     /** Wall-clock time, ISO 8601 in UTC with microseconds. */
@@ -39,12 +31,11 @@ export type ProcessRecord = ProcessInfo &
  * @throws ProcbusError `bad-message`
  */
 export function processRecordFromWire(
-  value: unknown,
+  fields: unknown,
   kernelTime: bigint,
   clockOffset: bigint,
 ): ProcessRecord {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw malformed('that is no map');
-  const fields = value as Record<string, unknown>;
+  if (!isMap(fields)) throw malformed('that is no map');
   const startTime = nanoseconds(fields['startTime']);
   const endTime = fields['endTime'] === undefined ? undefined : nanoseconds(fields['endTime']);
   const status = fields['status'] === undefined ? undefined : integer(fields['status']);

@@ -1,6 +1,7 @@
 /*
  * What is known of a process, as it is told with an event and in a snapshot.
  */
+import { isMap } from './codec.ts';
 import { ProcbusError } from './errors.ts';
 
 /**
@@ -62,16 +63,22 @@ export interface Circumstances {
   readonly synthetic?: true;
 }
 
-/** A process in a snapshot, as it travels. All that {@link ProcessInfo} has, of `cwd` and `ancestors` what was asked for. */
-export interface WireProcess extends ProcessInfo {
+/** The numbers of a process in a snapshot. */
+export interface ProcessNumbers {
   readonly pid: number;
   /** The parent; 0 for none. */
   readonly ppid: number;
+  /** Real and effective user and group; -1 where they could not be read. */
   readonly uid: number;
   readonly euid: number;
   readonly gid: number;
   readonly egid: number;
+  /** The session, see setsid(2). */
   readonly sid: number;
+}
+
+/** A process in a snapshot, as it travels. All that {@link ProcessInfo} has, of `cwd` and `ancestors` what was asked for. */
+export interface WireProcess extends ProcessInfo, ProcessNumbers {
   /** Device number of the controlling terminal; 0 for none. */
   readonly tty: number;
   /** ns of CLOCK_MONOTONIC. */
@@ -125,8 +132,7 @@ function ancestorFromWire(value: unknown): Ancestor {
 }
 
 function map(value: unknown): Record<string, unknown> {
-  if (typeof value === 'object' && value !== null && !Array.isArray(value))
-    return value as Record<string, unknown>;
+  if (isMap(value)) return value;
   throw malformed('that is no map');
 }
 

@@ -4,14 +4,9 @@ import { pack, unpack } from '../src/codec.ts';
 import { isErrorCode, ProcbusError } from '../src/errors.ts';
 import { parseFilter } from '../src/filter.ts';
 import { FrameDecoder, maxClientPayload } from '../src/frame.ts';
-import {
-  clientMessage,
-  parseClientMessage,
-  requestOf,
-  type ClientMessage,
-  type VersionRange,
-} from '../src/message.ts';
+import { clientMessage, parseClientMessage, requestOf, type ClientMessage } from '../src/message.ts';
 import { checkStructure, clientStructure } from '../src/structure.ts';
+import type { VersionRange } from '../src/version.ts';
 import { invalidVectors, vectors } from './vectors.ts';
 
 const withCode = (code: string): unknown => expect.objectContaining({ name: 'ProcbusError', code });

@@ -10,9 +10,9 @@ import {
   parseStreamPosition,
   type HelperHello,
   type HelperMessage,
-  type VersionRange,
 } from '../src/message.ts';
 import type { Circumstances } from '../src/process.ts';
+import type { VersionRange } from '../src/version.ts';
 import { clockOffset, kernelTime } from './arbitraries.ts';
 import { vectorOf, vectors } from './vectors.ts';
 

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { chooseVersion, parseClientMessage, parseHelperMessage, type VersionRange } from '../src/message.ts';
+import { parseClientMessage, parseHelperMessage } from '../src/message.ts';
+import { chooseVersion, type VersionRange } from '../src/version.ts';
 import { vectorOf, vectors } from './vectors.ts';
 
 const withLaterKey = ([type, hello]: readonly unknown[]): unknown[] => [

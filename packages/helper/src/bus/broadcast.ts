@@ -10,8 +10,6 @@ import { randomBytes } from 'node:crypto';
 import {
   eventToWire,
   matches,
-  maxHelperPayload,
-  pack,
   type EventType,
   type Filter,
   type Loss,
@@ -20,10 +18,10 @@ import {
 import type { Batch } from '../kernel/kernel-stream.ts';
 import { interestOf, ownInterest, unionOf, type Interest } from '../kernel/socket-filter.ts';
 import * as libc from '../libc.ts';
-import type { Process } from '../processes/process.ts';
 import type { ProcessTable } from '../processes/process-table.ts';
 import type { Told } from '../processes/told.ts';
 import { bindFilter, subtreesOf } from './bind-filter.ts';
+import { packParts } from './parts.ts';
 import { takeSnapshot, type Snapshot } from './snapshot.ts';
 import { circumstancesOf, lifeOf } from './view.ts';
 
@@ -63,12 +61,9 @@ interface Group {
   readonly filter: Filter;
   readonly interest: Interest;
   readonly receivers: Set<Receiver>;
-  /** Ends the watching of each subtree that the filter asks for. */
-  readonly subtrees: readonly ((processes: Iterable<Process>) => void)[];
+  /** Ends the watching of the subtrees that the filter asks for. */
+  readonly unwatch: () => void;
 }
-
-/** Bytes of packed events in one delivery at most; the rest of its message takes less than 64. */
-const longestDelivery = maxHelperPayload - 64;
 
 export class Broadcast {
   /** Names this run: a random number, as hexadecimal digits. */
@@ -119,13 +114,12 @@ export class Broadcast {
   snapshot(request: unknown, ended: boolean): Snapshot {
     const filter = this.#bind(request);
     const { table } = this.#source;
-    const kernelTime = libc.monotonicTime();
-    const subtrees = subtreesOf(filter).map((id) => table.subtrees.watch(id, table.find(id)));
+    const unwatch = table.watchSubtrees(subtreesOf(filter));
     try {
-      const now = { seq: this.#seq, kernelTime, clockOffset: libc.clockOffset() };
+      const now = { seq: this.#seq, kernelTime: libc.monotonicTime(), clockOffset: libc.clockOffset() };
       return takeSnapshot(table, filter, ended, now);
     } finally {
-      for (const unwatch of subtrees) unwatch(table.all());
+      unwatch();
     }
   }
 
@@ -138,17 +132,16 @@ export class Broadcast {
   #groupOf(filter: Filter): Group {
     const known = this.#groups.get(filter.key);
     if (known !== undefined) return known;
-    const { table } = this.#source;
-    const subtrees = subtreesOf(filter).map((id) => table.subtrees.watch(id, table.find(id)));
-    const group = { filter, interest: interestOf(filter), receivers: new Set<Receiver>(), subtrees };
+    const unwatch = this.#source.table.watchSubtrees(subtreesOf(filter));
+    const group = { filter, interest: interestOf(filter), receivers: new Set<Receiver>(), unwatch };
     this.#groups.set(filter.key, group);
     this.#source.setInterest(this.interest);
     return group;
   }
 
-  #remove({ filter, subtrees }: Group): void {
+  #remove({ filter, unwatch }: Group): void {
     this.#groups.delete(filter.key);
-    for (const unwatch of subtrees) unwatch(this.#source.table.all());
+    unwatch();
     this.#source.setInterest(this.interest);
   }
 
@@ -157,7 +150,7 @@ export class Broadcast {
     const groups = [...this.#groups.values()].map((group) => ({ group, wanted: [] as WireEvent[] }));
     const deliver = (): void => {
       for (const { group, wanted } of groups) {
-        if (wanted.length > 0) this.#deliver(group, batch, wanted.splice(0), this.#seq);
+        if (wanted.length > 0) this.#deliver(group, batch, wanted.splice(0));
       }
     };
     let { lost } = batch;
@@ -180,19 +173,14 @@ export class Broadcast {
     if (lost !== 0) this.#lose(batch, lost);
   }
 
-  /** Hands events to a group, in as many deliveries as it takes; `seq` is how far they reach. */
-  #deliver(group: Group, batch: ToldBatch, events: readonly WireEvent[], seq: number): void {
-    const { clockOffset, kernelTime } = batch;
-    const packed = pack(events);
-    const [from, to] = [seqOf(events[0]), seqOf(events.at(-1))];
-    if (packed.length > longestDelivery && events.length > 1) {
-      const half = events.length >> 1;
-      this.#deliver(group, batch, events.slice(0, half), seqOf(events[half - 1]));
-      this.#deliver(group, batch, events.slice(half), seq);
-      return;
+  /** Hands events to a group, in as many deliveries as it takes. */
+  #deliver({ receivers }: Group, { clockOffset, kernelTime }: ToldBatch, events: readonly WireEvent[]): void {
+    for (const { items, packed } of packParts(events)) {
+      const [from, to] = [seqOf(items[0]), seqOf(items.at(-1))];
+      const seq = items.at(-1) === events.at(-1) ? this.#seq : to;
+      const delivery = { seq, clockOffset, packed, count: items.length, from, to, kernelTime };
+      for (const receiver of receivers) receiver.deliver(delivery);
     }
-    const delivery = { seq, clockOffset, packed, count: events.length, from, to, kernelTime };
-    for (const receiver of group.receivers) receiver.deliver(delivery);
   }
 
   #lose({ clockOffset, kernelTime }: ToldBatch, lost: Batch['lost']): void {

@@ -1,15 +1,9 @@
 /*
  * A snapshot: all processes that a filter lets through, at one point of the stream.
  */
-import {
-  matchesProcess,
-  maxHelperPayload,
-  pack,
-  type Filter,
-  type SnapshotPosition,
-  type WireProcess,
-} from '@procbus/protocol';
+import { matchesProcess, type Filter, type SnapshotPosition, type WireProcess } from '@procbus/protocol';
 import type { ProcessTable } from '../processes/process-table.ts';
+import { packParts } from './parts.ts';
 import { recordOf } from './view.ts';
 
 /** What was true, and when. */
@@ -17,9 +11,8 @@ export interface Snapshot extends SnapshotPosition {
   readonly processes: readonly WireProcess[];
 }
 
-/** Processes of one part, and their bytes at most; what goes with them takes less than 64. */
+/** Processes of one part at most, so that the first is sent before the last is packed. */
 const partLimit = 256;
-const longestPart = maxHelperPayload - 64;
 
 /** Takes what is true now: what {@link SnapshotPosition} says is `now`. */
 export function takeSnapshot(
@@ -38,19 +31,8 @@ export function takeSnapshot(
 }
 
 /** Packs a snapshot part by part, each a packed array that one message can hold. */
-export function* packParts(processes: readonly WireProcess[]): Generator<Buffer, void, undefined> {
+export function* packSnapshot(processes: readonly WireProcess[]): Generator<Buffer, void, undefined> {
   for (let start = 0; start < processes.length; start += partLimit) {
-    yield* packPart(processes.slice(start, start + partLimit));
+    for (const { packed } of packParts(processes.slice(start, start + partLimit))) yield packed;
   }
-}
-
-function* packPart(processes: readonly WireProcess[]): Generator<Buffer, void, undefined> {
-  const packed = pack(processes);
-  if (packed.length <= longestPart || processes.length === 1) {
-    yield packed;
-    return;
-  }
-  const half = processes.length >> 1;
-  yield* packPart(processes.slice(0, half));
-  yield* packPart(processes.slice(half));
 }

@@ -20,7 +20,7 @@ import {
   type StreamPosition,
 } from '@procbus/protocol';
 import type { Broadcast, Receiver } from '../bus/broadcast.ts';
-import { packParts, type Snapshot } from '../bus/snapshot.ts';
+import { packSnapshot, type Snapshot } from '../bus/snapshot.ts';
 import { clockOffset } from '../libc.ts';
 import { log } from '../log.ts';
 import { Outbox } from './outbox.ts';
@@ -171,7 +171,7 @@ export class Session {
 
   /** Sends a snapshot part by part, as the client reads it; its further requests wait meanwhile. */
   #snapshot(request: number, { processes, ...position }: Snapshot): void {
-    const parts = packParts(processes);
+    const parts = packSnapshot(processes);
     const sendMore = (): void => {
       this.#sending = true;
       while (!this.outbox.full) {

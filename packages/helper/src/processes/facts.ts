@@ -77,7 +77,7 @@ export function readProcess(pid: number): FoundProcess | undefined {
 export const startPrecision = 20_000_000n;
 
 /** A start as /proc tells it, on the clock of events. */
-export function startTimeOf(ticks: number): bigint {
+function startTimeOf(ticks: number): bigint {
   return BigInt(ticks) * tick - bootOffset();
 }
 

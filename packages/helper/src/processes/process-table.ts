@@ -85,6 +85,14 @@ export class ProcessTable {
     yield* this.#ended;
   }
 
+  /** Watches subtrees by the ids of their roots; returns what ends that. See {@link Subtrees.watch}. */
+  watchSubtrees(ids: readonly string[]): () => void {
+    const ends = ids.map((id) => this.subtrees.watch(id, this.find(id)));
+    return () => {
+      for (const end of ends) end(this.all());
+    };
+  }
+
   /** All that live. */
   get living(): ReadonlyMap<number, Process> {
     return this.#living;

@@ -5,6 +5,7 @@
  * whole, so that an event keeps the facts of its own moment.
  */
 import type { Ancestor, Detail, Subject } from '@procbus/protocol';
+import type { Ids } from './procfs.ts';
 import { userName } from './users.ts';
 
 /** What an exec changes. */
@@ -22,11 +23,7 @@ export interface Image {
 }
 
 /** What can change in the life of a process. Processes share it from fork to exec. */
-export interface Facts extends Image {
-  readonly uid: number;
-  readonly euid: number;
-  readonly gid: number;
-  readonly egid: number;
+export interface Facts extends Image, Ids {
   readonly sid: number;
   /** Device number of the controlling terminal; 0 for none. */
   readonly tty: number;

@@ -33,7 +33,7 @@ function follow(pid: number, link: string): number | undefined {
   return readLink(path.address, content.address, 4096);
 }
 
-/** What {@link Raw} has of one file: bytes that the next read overwrites. */
+/** What of a program is read as bytes, see {@link readRaw}. */
 export type RawFile = 'args' | 'exe' | 'comm' | 'cgroup' | 'cwd';
 
 /**

@@ -6,6 +6,7 @@ import type { EventType, KernelEvent } from '@procbus/protocol';
 import { Broadcast } from '../../src/bus/broadcast.ts';
 import type { Batch } from '../../src/kernel/kernel-stream.ts';
 import type { Interest } from '../../src/kernel/socket-filter.ts';
+import type { Facts } from '../../src/processes/process.ts';
 import { ProcessTable, type Proc } from '../../src/processes/process-table.ts';
 
 /** A process table of a machine without processes, except for what the test makes up. */
@@ -102,3 +103,15 @@ export function execs(count: number): KernelEvent[] {
 export function unknownProcess(pid: number, kernelTime: bigint): object {
   return { id: `${pid}.${kernelTime.toString(36)}`, comm: '', detail: 'gone' };
 }
+
+/** The facts of a process of which nothing matters but that /proc has them. */
+export const plainFacts: Facts = {
+  comm: 'x',
+  detail: 'complete',
+  uid: 0,
+  euid: 0,
+  gid: 0,
+  egid: 0,
+  sid: 0,
+  tty: 0,
+};
