@@ -6,6 +6,7 @@ import { createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import {
   FrameDecoder,
+  fullGrant,
   helperMessage,
   maxClientPayload,
   packFrame,
@@ -23,7 +24,7 @@ export const helperHello: HelperHello = {
   seq: 0,
   bootId: '00',
   clockOffset: 0n,
-  grant: { scope: 'all' },
+  grant: fullGrant,
 };
 
 /** Listens until the end of the test; returns the path. */

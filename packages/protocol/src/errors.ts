@@ -14,9 +14,13 @@ export const errorCodes = [
   'subscription-in-use',
   'no-such-subscription',
   'too-many-subscriptions',
+  'quota',
+  'gone',
+  'lagged',
   // What befell the connection.
   'no-helper',
   'not-permitted',
+  'not-granted',
   'not-a-helper',
   'disconnected',
   'stopping',
@@ -29,6 +33,7 @@ export const errorCodes = [
   'socket-in-use',
   'socket-path',
   'no-such-group',
+  'config',
   'activation',
   // How it was called.
   'usage',
@@ -44,6 +49,13 @@ export function isErrorCode(value: unknown): value is ErrorCode {
   return (errorCodes as readonly unknown[]).includes(value);
 }
 
+/** What an error can say beside its message. */
+interface ErrorOptions {
+  readonly remedy?: string | undefined;
+  readonly oldest?: string | undefined;
+  readonly cause?: unknown;
+}
+
 /**
  * The one error procbus raises. `message` says what went wrong, `remedy` what would help, where
  * something would; `code` is for programs.
@@ -52,17 +64,21 @@ export class ProcbusError extends Error {
   override readonly name = 'ProcbusError';
   readonly code: ErrorCode;
   readonly remedy: string | undefined;
+  /** With `gone`: the oldest cursor that is still held. */
+  readonly oldest: string | undefined;
 
-  constructor(code: ErrorCode, message: string, options: { remedy?: string; cause?: unknown } = {}) {
+  constructor(code: ErrorCode, message: string, options: ErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;
     this.remedy = options.remedy;
+    this.oldest = options.oldest;
   }
 }
 
 /**
  * The exit status a command ends with for an error, after sysexits.h: 64 usage, 69 unavailable,
- * 70 software, 73 cannot create, 74 output, 76 protocol, 77 permission.
+ * 70 software, 73 cannot create, 74 output, 75 try again, 76 protocol, 77 permission,
+ * 78 configuration.
  */
 export function exitStatusOf(code: ErrorCode): number {
   switch (code) {
@@ -72,6 +88,7 @@ export function exitStatusOf(code: ErrorCode): number {
     case 'activation':
       return 64;
     case 'not-permitted':
+    case 'not-granted':
     case 'connector-not-permitted':
       return 77;
     case 'socket-in-use':
@@ -88,6 +105,11 @@ export function exitStatusOf(code: ErrorCode): number {
     case 'no-such-subscription':
     case 'too-many-subscriptions':
       return 76;
+    case 'quota':
+    case 'lagged':
+      return 75;
+    case 'config':
+      return 78;
     case 'internal':
       return 70;
     case 'output':
@@ -95,6 +117,7 @@ export function exitStatusOf(code: ErrorCode): number {
     case 'no-helper':
     case 'disconnected':
     case 'stopping':
+    case 'gone':
     case 'connector-missing':
     case 'connector-namespace':
     case 'connector-silent':

@@ -95,8 +95,12 @@ export interface CoredumpEvent extends EventStamp {
   readonly ppid: number;
 }
 
-/** Where events were lost: in the kernel's queue to the helper, or in the queue to this subscriber. */
-export type LostWhere = 'kernel' | 'queue';
+/**
+ * Where events were lost: in the kernel's queue to the helper; in the queue to this subscriber; or in the
+ * journal, which no longer held, or never had, what a subscription was to begin with.
+ */
+export const lostPlaces = ['kernel', 'queue', 'journal'] as const;
+export type LostWhere = (typeof lostPlaces)[number];
 
 /** A hole in the stream, told in its place. */
 export interface LostEvent {
@@ -108,9 +112,9 @@ export interface LostEvent {
   readonly kernelTime: string;
   readonly where: LostWhere;
   /**
-   * How many events were lost. Exact for `queue`. For `kernel` it counts what the helper wanted of
-   * the kernel for all its subscribers, so it is the most that this one can have missed; it is 0 where
-   * the kernel had stopped telling events, and nobody knows how many.
+   * How many events were lost. Exact for `queue`. For `kernel` and `journal` it counts what there was for
+   * all subscribers, so it is the most that this one can have missed; it is 0 where nobody knows how many,
+   * and where it would tell of other users' processes.
    */
   readonly count: number;
   /** The first and the last sequence number of the hole. */

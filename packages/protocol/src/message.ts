@@ -7,8 +7,10 @@
  */
 import { isMap, wireInteger } from './codec.ts';
 import { ProcbusError } from './errors.ts';
-import { nanoseconds } from './event.ts';
+import { lostPlaces, nanoseconds, type LostWhere } from './event.ts';
+import type { Grant } from './grant.ts';
 import type { Loss } from './loss.ts';
+import { subscribeOptionsToWire, parseSubscribeOptions, type SubscribeOptions } from './subscribe-options.ts';
 import type { VersionRange } from './version.ts';
 
 /** What a client says of itself. */
@@ -35,15 +37,15 @@ export interface HelperHello {
   readonly grant: Grant;
 }
 
-/** What a peer may see. */
-export interface Grant {
-  readonly scope: 'all';
-}
-
 /** What a client may send after its hello. */
 export type ClientMessage =
   | { readonly type: 'hello'; readonly hello: ClientHello }
-  | { readonly type: 'subscribe'; readonly request: number; readonly filter: unknown }
+  | {
+      readonly type: 'subscribe';
+      readonly request: number;
+      readonly filter: unknown;
+      readonly options: SubscribeOptions;
+    }
   | { readonly type: 'unsubscribe'; readonly request: number; readonly subscription: number }
   | {
       readonly type: 'snapshot';
@@ -80,12 +82,20 @@ export interface WireError {
   readonly code: string;
   readonly message: string;
   readonly remedy?: string | undefined;
+  /** With `gone`: the oldest cursor that is still held. */
+  readonly oldest?: string | undefined;
 }
 
-/** What `ping` and `subscribe` are answered with. */
+/** What `ping` is answered with. */
 export interface StreamPosition {
   readonly seq: number;
   readonly clockOffset: bigint;
+}
+
+/** What `subscribe` is answered with: what follows `seq` is told. */
+export interface SubscriptionStart extends StreamPosition {
+  /** For each pid of a `subtree` in the filter the id of the process that it stands for. */
+  readonly roots: Readonly<Record<string, string>>;
 }
 
 /** What `snapshot` is answered with, behind all of its parts. */
@@ -99,6 +109,12 @@ export const helperMessage = {
   hello: (hello: HelperHello): unknown[] => ['hello', { ...hello, seq: wireInteger(hello.seq) }],
   /** The value of a result. */
   position: ({ seq, clockOffset }: StreamPosition): unknown => ({ seq: wireInteger(seq), clockOffset }),
+  /** The value of the result of `subscribe`. */
+  subscriptionStart: ({ roots, ...position }: SubscriptionStart): unknown => ({
+    ...position,
+    seq: wireInteger(position.seq),
+    ...(Object.keys(roots).length === 0 ? {} : { roots }),
+  }),
   /** All but the last element, the packed array of processes. */
   processesHead: (request: number): unknown[] => ['processes', request],
   snapshotPosition: (position: SnapshotPosition): unknown => ({
@@ -130,7 +146,10 @@ export const helperMessage = {
 /** Lays out a message of a client. */
 export const clientMessage = {
   hello: (hello: ClientHello): unknown[] => ['hello', hello],
-  subscribe: (request: number, filter: object): unknown[] => ['subscribe', request, filter],
+  subscribe: (request: number, filter: object, options: SubscribeOptions = {}): unknown[] => {
+    const given = subscribeOptionsToWire(options);
+    return given === undefined ? ['subscribe', request, filter] : ['subscribe', request, filter, given];
+  },
   unsubscribe: (request: number, subscription: number): unknown[] => ['unsubscribe', request, subscription],
   snapshot: (request: number, filter: object, ended: boolean): unknown[] => [
     'snapshot',
@@ -156,7 +175,7 @@ export function parseClientMessage(value: unknown): ClientMessage {
       return { type, hello: { versions: versionRange(range), software: text(software, 'software') } };
     }
     case 'subscribe':
-      return { type, request: id(first, 'request'), filter: second };
+      return { type, request: id(first, 'request'), filter: second, options: parseSubscribeOptions(third) };
     case 'unsubscribe':
       return { type, request: id(first, 'request'), subscription: id(second, 'subscription') };
     case 'snapshot':
@@ -218,7 +237,14 @@ export function parseHelperMessage(value: unknown): HelperMessage {
   }
 }
 
-/** Reads the answer to `ping` or `subscribe`. */
+/** Reads the answer to `subscribe`. */
+export function parseSubscriptionStart(value: unknown): SubscriptionStart {
+  const { roots = {} } = map(value, 'result');
+  const ids = Object.entries(map(roots, 'roots')).map(([pid, root]) => [pid, text(root, 'a root')] as const);
+  return { ...parseStreamPosition(value), roots: Object.fromEntries(ids) };
+}
+
+/** Reads the answer to `ping`. */
 export function parseStreamPosition(value: unknown): StreamPosition {
   const { seq, clockOffset } = map(value, 'result');
   return { seq: count(seq, 'seq'), clockOffset: nanoseconds(clockOffset) };
@@ -244,7 +270,7 @@ function helperHello(hello: Record<string, unknown>): HelperHello {
 }
 
 function parseLoss([offset, time, where, lost, from, to]: unknown[]): Loss {
-  if (where !== 'kernel' && where !== 'queue') throw malformed('lost: nowhere known');
+  if (!isLostPlace(where)) throw malformed('lost: nowhere known');
   return {
     clockOffset: nanoseconds(offset),
     kernelTime: nanoseconds(time),
@@ -255,15 +281,22 @@ function parseLoss([offset, time, where, lost, from, to]: unknown[]): Loss {
   };
 }
 
-function wireError([code, message, remedy]: unknown[]): WireError {
+function isLostPlace(value: unknown): value is LostWhere {
+  return (lostPlaces as readonly unknown[]).includes(value);
+}
+
+function wireError([code, message, remedy, details = {}]: unknown[]): WireError {
+  const { oldest } = map(details, 'details');
   return {
     code: text(code, 'code'),
     message: text(message, 'message'),
     remedy: remedy === undefined || remedy === null ? undefined : text(remedy, 'remedy'),
+    oldest: oldest === undefined ? undefined : text(oldest, 'oldest'),
   };
 }
 
-function errorElements({ code, message, remedy }: WireError): unknown[] {
+function errorElements({ code, message, remedy, oldest }: WireError): unknown[] {
+  if (oldest !== undefined) return [code, message, remedy ?? null, { oldest }];
   return remedy === undefined ? [code, message] : [code, message, remedy];
 }
 

@@ -24,7 +24,17 @@ const id = fc.integer({ min: 1, max: 0xffffffff });
 const count = fc.maxSafeInteger().map(Math.abs);
 const text = fc.string({ unit: 'binary', maxLength: 40 });
 const range = fc.tuple(id, id).map(([a, b]): VersionRange => [Math.min(a, b), Math.max(a, b)]);
-const error = fc.record({ code: text, message: text, remedy: fc.option(text, { nil: undefined }) });
+const error = fc.record({
+  code: text,
+  message: text,
+  remedy: fc.option(text, { nil: undefined }),
+  oldest: fc.option(text, { nil: undefined }),
+});
+const grant = fc.record({
+  scope: fc.constantFrom(...scopes),
+  detail: fc.constantFrom(...grantedDetails),
+  events: fc.subarray([...eventTypes]),
+});
 
 describe('a message of a helper', () => {
   test.each(vectors.filter(({ from }) => from === 'helper'))('is read from the vector $name', (vector) => {
@@ -41,7 +51,7 @@ describe('a message of a helper', () => {
       seq: count,
       bootId: text,
       clockOffset,
-      grant: fc.constant({ scope: 'all' } as const),
+      grant: grant,
     });
     fc.assert(
       fc.property(hello, (said) => {

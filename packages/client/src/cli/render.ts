@@ -30,6 +30,7 @@ const colours: Record<StreamEvent['type'], Colour> = {
 const places: Record<LostWhere, string> = {
   kernel: 'the kernel’s queue was full',
   queue: 'read too slowly',
+  journal: 'no longer in the journal',
 };
 
 /** Columns of a name: the kernel keeps 15 bytes. */

@@ -8,6 +8,7 @@ import {
   chooseVersion,
   clientStructure,
   FrameDecoder,
+  fullGrant,
   helperMessage,
   maxClientPayload,
   parseClientMessage,
@@ -124,7 +125,10 @@ export class Session {
     switch (message.type) {
       case 'subscribe':
         this.#subscribe(message.request, message.filter);
-        return this.#result(message.request, helperMessage.position(this.#position()));
+        return this.#result(
+          message.request,
+          helperMessage.subscriptionStart({ ...this.#position(), roots: {} }),
+        );
       case 'unsubscribe':
         this.#unsubscribe(message.subscription);
         return this.#result(message.request, null);
@@ -200,7 +204,7 @@ export class Session {
       epoch: broadcast.epoch,
       bootId,
       ...this.#position(),
-      grant: { scope: 'all' },
+      grant: fullGrant,
     };
   }
 

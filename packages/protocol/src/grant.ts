@@ -1,0 +1,43 @@
+/*
+ * A grant: what one peer may see of the machine.
+ */
+import type { Conditions } from './conditions.ts';
+import { eventTypes, type EventType } from './event.ts';
+import type { Include } from './process.ts';
+
+/** Whose processes are seen: everybody's, or those whose real user is the peer's. */
+export const scopes = ['all', 'own'] as const;
+export type Scope = (typeof scopes)[number];
+
+/** How much of a process is seen, each with all before it: its numbers; its name and program; its arguments. */
+export const grantedDetails = ['ids', 'names', 'args'] as const;
+export type GrantedDetail = (typeof grantedDetails)[number];
+
+/** What a peer may see, as the helper's hello tells it. */
+export interface Grant {
+  readonly scope: Scope;
+  readonly detail: GrantedDetail;
+  /** Types of events; others are not told, whatever a filter asks for. */
+  readonly events: readonly EventType[];
+}
+
+/** A grant of everything. */
+export const fullGrant: Grant = { scope: 'all', detail: 'args', events: eventTypes };
+
+/** The detail that each fact of a process is a part of. */
+const detailOf: Readonly<Record<Include | 'comm', GrantedDetail>> = {
+  user: 'ids',
+  comm: 'names',
+  exe: 'names',
+  cgroup: 'names',
+  container: 'names',
+  ancestors: 'names',
+  args: 'args',
+  cwd: 'args',
+};
+
+/** Whether a grant of some detail tells a fact of a process, or lets a filter ask for it. */
+export function tells(detail: GrantedDetail, fact: Include | keyof Conditions): boolean {
+  const needed = (detailOf as Readonly<Partial<Record<string, GrantedDetail>>>)[fact] ?? 'ids';
+  return grantedDetails.indexOf(needed) <= grantedDetails.indexOf(detail);
+}
