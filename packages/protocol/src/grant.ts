@@ -1,7 +1,9 @@
 /*
  * A grant: what one peer may see of the machine.
  */
+import { isMap } from './codec.ts';
 import type { Conditions } from './conditions.ts';
+import { ProcbusError } from './errors.ts';
 import { eventTypes, type EventType } from './event.ts';
 import type { Include } from './process.ts';
 
@@ -19,6 +21,23 @@ export interface Grant {
   readonly detail: GrantedDetail;
   /** Types of events; others are not told, whatever a filter asks for. */
   readonly events: readonly EventType[];
+}
+
+/**
+ * Reads a grant from the wire.
+ *
+ * @throws ProcbusError `bad-message`
+ */
+export function parseGrant(value: unknown): Grant {
+  const { scope, detail, events } = isMap(value) ? value : {};
+  if (!isOneOf(scopes, scope) || !isOneOf(grantedDetails, detail) || !Array.isArray(events)) {
+    throw new ProcbusError('bad-message', 'a message is malformed: a grant without scope, detail or events');
+  }
+  return { scope, detail, events: events.filter((type) => isOneOf(eventTypes, type)) };
+}
+
+function isOneOf<Name extends string>(names: readonly Name[], value: unknown): value is Name {
+  return (names as readonly unknown[]).includes(value);
 }
 
 /** A grant of everything. */

@@ -8,7 +8,7 @@
 import { isMap, wireInteger } from './codec.ts';
 import { ProcbusError } from './errors.ts';
 import { lostPlaces, nanoseconds, type LostWhere } from './event.ts';
-import type { Grant } from './grant.ts';
+import { parseGrant, type Grant } from './grant.ts';
 import type { Loss } from './loss.ts';
 import { subscribeOptionsToWire, parseSubscribeOptions, type SubscribeOptions } from './subscribe-options.ts';
 import type { VersionRange } from './version.ts';
@@ -265,7 +265,7 @@ function helperHello(hello: Record<string, unknown>): HelperHello {
     seq: count(hello['seq'], 'seq'),
     bootId: text(hello['bootId'], 'bootId'),
     clockOffset: nanoseconds(hello['clockOffset']),
-    grant: map(hello['grant'], 'grant') as unknown as Grant,
+    grant: parseGrant(hello['grant']),
   };
 }
 

@@ -48,7 +48,8 @@ export function parseSubscribeOptions(value: unknown): SubscribeOptions {
   if (!isMap(value)) throw malformed('options are not a map');
   const { since, sinceTime, maxDelay, onLag } = value;
   if (since !== undefined && typeof since !== 'string') throw malformed('since is not a string');
-  if (since !== undefined && sinceTime !== undefined) throw malformed('since and sinceTime exclude each other');
+  if (since !== undefined && sinceTime !== undefined)
+    throw malformed('since and sinceTime exclude each other');
   if (maxDelay !== undefined && !isDelay(maxDelay)) {
     throw malformed(`maxDelay is not a number of ms up to ${longestMaxDelay}`);
   }

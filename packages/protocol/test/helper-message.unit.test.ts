@@ -4,10 +4,13 @@ import { pack, packFrameHead, unpack } from '../src/codec.ts';
 import { eventFromWire, eventToWire, type KernelEvent } from '../src/event.ts';
 import type { Loss } from '../src/loss.ts';
 import {
+  eventTypes,
+  grantedDetails,
   helperMessage,
   parseHelperMessage,
   parseSnapshotPosition,
   parseStreamPosition,
+  scopes,
   type HelperHello,
   type HelperMessage,
 } from '../src/message.ts';
