@@ -5,42 +5,54 @@
  *   → the clients
  */
 import { readFileSync, writeSync } from 'node:fs';
-import { defaultSocketPath, exitStatusOf, helperMessage, packFrame, ProcbusError } from '@procbus/protocol';
+import { exitStatusOf, helperMessage, packFrame, ProcbusError } from '@procbus/protocol';
 import { Broadcast } from './bus/broadcast.ts';
+import { Journal } from './bus/journal.ts';
+import { checkConfig } from './config/summary.ts';
+import { onHangup } from './hangup.ts';
 import { Connector } from './kernel/connector.ts';
 import { KernelStream } from './kernel/kernel-stream.ts';
+import * as libc from './libc.ts';
 import { log, logLoss } from './log.ts';
 import { parseOptions, version, type Options } from './options.ts';
-import { clockOffset, monotonicTime } from './libc.ts';
-import { ExecReader } from './processes/exec-reader.ts';
-import { procOf } from './processes/proc.ts';
-import { Reconciler } from './processes/reconciler.ts';
-import { ProcessTable } from './processes/process-table.ts';
+import { decide, refusal } from './peers/policy.ts';
 import { Server } from './peers/server.ts';
 import { claimSocket } from './peers/socket-path.ts';
-import { helperStats } from './stats.ts';
+import { ExecReader } from './processes/exec-reader.ts';
+import { procOf } from './processes/proc.ts';
+import { ProcessTable } from './processes/process-table.ts';
+import { Reconciler } from './processes/reconciler.ts';
+import { userName } from './processes/users.ts';
+import { readSettings, type Settings } from './settings.ts';
+import { connectionStats, EventLoop, helperStats } from './stats.ts';
 import { inheritedSocket, notify } from './systemd.ts';
 
 /** Runs the helper until it is told to stop; returns the exit status. */
 export async function main(args: readonly string[]): Promise<number> {
   try {
     const options = parseOptions(args);
-    await run(options, stopSignal(options));
+    if (options.checkConfig) {
+      process.stdout.write(checkConfig(options.config));
+      return 0;
+    }
+    const settings = readSettings(options);
+    await run(options, settings, stopSignal(options));
     return 0;
   } catch (error) {
     if (!(error instanceof ProcbusError)) throw error;
-    log(error.message);
-    if (error.remedy !== undefined) log(error.remedy);
+    logError(error);
     return exitStatusOf(error.code);
   }
 }
 
-async function run(options: Options, stopped: Promise<string>): Promise<void> {
-  const connector = openConnector(options);
+async function run(options: Options, initial: Settings, stopped: Promise<string>): Promise<void> {
+  let settings = initial;
+  const connector = openConnector(options, settings);
   const reader = new ExecReader();
   const proc = procOf(reader);
   const table = new ProcessTable(proc);
-  const broadcast = new Broadcast({
+  const journal = new Journal(settings.journalSize);
+  const source = {
     table,
     setInterest: (interest) => {
       connector.setInterest(interest);
@@ -50,7 +62,8 @@ async function run(options: Options, stopped: Promise<string>): Promise<void> {
       stream.catchUp();
       reconciler.lookIfDue();
     },
-  });
+  } satisfies ConstructorParameters<typeof Broadcast>[0];
+  const broadcast = new Broadcast(source, { journal });
   const stream = new KernelStream(connector, (batch) => {
     broadcast.publish({ ...batch, events: table.follow(batch.events) });
     if (batch.lost !== 0) reconciler.schedule();
@@ -61,40 +74,76 @@ async function run(options: Options, stopped: Promise<string>): Promise<void> {
     proc,
     () => stream.catchUp(),
     (events) =>
-      broadcast.publish({ events, lost: 0, kernelTime: monotonicTime(), clockOffset: clockOffset() }),
+      broadcast.publish({
+        events,
+        lost: 0,
+        kernelTime: libc.monotonicTime(),
+        clockOffset: libc.clockOffset(),
+      }),
   );
   // Events first, then who lives already: so nobody is missed in between.
   connector.setInterest(broadcast.interest);
   table.scan();
+  const eventLoop = new EventLoop();
   const server = new Server({
     broadcast,
     software: `procbusd/${version}`,
     bootId: readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim(),
-    stats: () => helperStats({ connector, reader, table, broadcast, server }),
+    outboxLimit: () => settings.outboxLimit,
+    grantTo: (peer) => decide(settings.rules, settings.limits, peer),
+    refusal: (peer) => refusal(settings.rules, peer, names),
+    stats: (session) => ({
+      connection: connectionStats(session.figures),
+      ...(session.seesAll
+        ? { helper: helperStats({ connector, reader, table, broadcast, server, eventLoop }) }
+        : {}),
+    }),
   });
+  const reload = (): void => {
+    try {
+      settings = readSettings(options);
+      server.regrant();
+      log('read the configuration again');
+    } catch (error) {
+      if (!(error instanceof ProcbusError)) throw error;
+      logError(error);
+      log('the configuration is as it was before');
+    }
+  };
 
   try {
     if (options.connection !== undefined) {
       await Promise.race([server.serve(options.connection), stopped]);
     } else {
       await reader.start();
-      await serveSocket(options, server, connector, stopped);
+      await serveSocket(options, settings, server, connector, { reload, stopped });
     }
   } finally {
     reconciler.close();
     stream.close();
+    broadcast.close();
     await reader.close();
     await server.close(new ProcbusError('stopping', 'procbusd is stopping'));
     connector.close();
   }
 }
 
+/** Names for people who are refused. */
+const names = { userName, groupName: libc.groupNameOf, groupsOf: libc.groupsOf };
+
+/** What the outside may ask of a helper that serves. */
+interface Calls {
+  readonly reload: () => void;
+  readonly stopped: Promise<string>;
+}
+
 /** Serves all who connect, on the socket that systemd hands over or on one of our own. */
 async function serveSocket(
   options: Options,
+  { socket }: Settings,
   server: Server,
   connector: Connector,
-  stopped: Promise<string>,
+  { reload, stopped }: Calls,
 ): Promise<void> {
   const inherited = inheritedSocket(process.env);
   if (inherited !== undefined && options.socket !== undefined) {
@@ -102,16 +151,18 @@ async function serveSocket(
       remedy: 'Leave --socket out, or start procbusd without socket activation.',
     });
   }
-  const path = options.socket ?? defaultSocketPath;
-  const claimed = inherited === undefined ? await claimSocket({ ...options, path }) : undefined;
+  const claimed = inherited === undefined ? await claimSocket(socket) : undefined;
   try {
-    await server.listen(claimed?.fd ?? (inherited as number));
-    const where = claimed === undefined ? 'the socket handed over' : path;
+    server.listen(claimed?.fd ?? (inherited as number));
+    const where = claimed === undefined ? 'the socket handed over' : socket.path;
     const { receiveBuffer } = connector;
     const buffer = receiveBuffer < 2 ** 20 ? `${receiveBuffer} bytes` : `${receiveBuffer / 2 ** 20} MiB`;
     log(`${version} listening at ${where}; the kernel may queue ${buffer} of events`);
     notify(process.env, 'READY=1');
-    log(`stopping on ${await stopped}`);
+    const gone = new Promise<string>((resolve) => {
+      onHangup(reload, () => resolve('SIGHUP, as its terminal has gone'));
+    });
+    log(`stopping on ${await Promise.race([stopped, gone])}`);
     notify(process.env, 'STOPPING=1');
   } finally {
     claimed?.release();
@@ -119,7 +170,7 @@ async function serveSocket(
 }
 
 /** Opens the connector; a private helper tells its one client why it could not. */
-function openConnector({ receiveBuffer, connection }: Options): Connector {
+function openConnector({ connection }: Options, { receiveBuffer }: Settings): Connector {
   try {
     return new Connector(receiveBuffer);
   } catch (error) {
@@ -134,8 +185,12 @@ function openConnector({ receiveBuffer, connection }: Options): Connector {
 async function stopSignal({ connection }: Options): Promise<string> {
   // Ctrl-C reaches every process of a terminal; a private helper stays until its client is done.
   if (connection !== undefined) process.on('SIGINT', () => undefined);
-  const signals = connection === undefined ? ['SIGTERM', 'SIGINT', 'SIGHUP'] : ['SIGTERM'];
+  const signals = connection === undefined ? ['SIGTERM', 'SIGINT'] : ['SIGTERM'];
   return new Promise((resolve) => {
     for (const signal of signals) process.once(signal, resolve);
   });
+}
+
+function logError({ message, remedy = '' }: ProcbusError): void {
+  for (const line of `${message}\n${remedy}`.split('\n')) if (line !== '') log(line);
 }

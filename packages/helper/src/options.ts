@@ -4,15 +4,21 @@
 import { readFileSync } from 'node:fs';
 import { defaultSocketPath, ProcbusError } from '@procbus/protocol';
 import yargs from 'yargs';
+import { defaultConfigPath, defaultMode } from './config/config.ts';
+import { parseMode, receiveBufferLimit } from './config/sections.ts';
 import { defaultReceiveBuffer } from './kernel/connector.ts';
 
-/** What the command line asks for. */
+/** What the command line asks for; undefined where it says nothing, and then the configuration file may. */
 export interface Options {
-  /** Undefined where none was named. */
+  /** The configuration file, which has to exist where it is named. */
+  readonly config: string | undefined;
+  /** Only says whether the configuration file is right. */
+  readonly checkConfig: boolean;
   readonly socket: string | undefined;
   readonly group: string | undefined;
-  readonly mode: number;
-  readonly receiveBuffer: number;
+  readonly mode: number | undefined;
+  /** Bytes. */
+  readonly receiveBuffer: number | undefined;
   /** A connected socket to serve, in place of listening. */
   readonly connection: number | undefined;
 }
@@ -33,6 +39,16 @@ export function parseOptions(args: readonly string[]): Options {
     .usage(
       '$0 [options]\n\nHolds the one subscription to the kernel’s process events, and relays them over a Unix socket.',
     )
+    .option('config', {
+      type: 'string',
+      requiresArg: true,
+      describe: `Configuration file, ${defaultConfigPath} if there is one`,
+    })
+    .option('check-config', {
+      type: 'boolean',
+      default: false,
+      describe: 'Say whether the configuration file is right and what it grants, and exit',
+    })
     .option('socket', {
       type: 'string',
       requiresArg: true,
@@ -42,14 +58,12 @@ export function parseOptions(args: readonly string[]): Options {
     .option('mode', {
       type: 'string',
       requiresArg: true,
-      default: '0660',
-      describe: 'Permissions of the socket, octal',
+      describe: `Permissions of the socket, octal, ${formatMode(defaultMode)} unless the file says otherwise`,
     })
     .option('receive-buffer', {
       type: 'string',
       requiresArg: true,
-      default: String(defaultReceiveBuffer),
-      describe: 'Bytes of events that the kernel may queue; it doubles the number',
+      describe: `Bytes of events that the kernel may queue, ${defaultReceiveBuffer} unless the file says otherwise; it doubles the number`,
     })
     .option('connection', {
       type: 'string',
@@ -59,7 +73,7 @@ export function parseOptions(args: readonly string[]): Options {
     .example('$0 --group procbus', 'serve the members of group procbus')
     .example('$0 --socket ./procbus.sock', 'serve yourself, for a try')
     .epilogue(
-      'Exit status: 0 stopped by SIGTERM or SIGINT, 64 usage, 69 no events to be had, 73 socket, 77 permission.',
+      'Options win over the configuration file.\n\nExit status: 0 stopped by SIGTERM or SIGINT, 64 usage, 69 no events to be had, 73 socket, 77 permission, 78 configuration file.',
     )
     .version(version)
     .strict()
@@ -74,29 +88,40 @@ export function parseOptions(args: readonly string[]): Options {
     })
     .parseSync();
   if (parsed._.length > 0) throw usageError(`unexpected argument: ${String(parsed._[0])}`);
+  if (parsed.config === '') throw usageError('--config needs a path');
   if (parsed.socket === '') throw usageError('--socket needs a path');
   if (parsed.group === '') throw usageError('--group needs a name');
-  if (parsed.connection !== undefined && parsed.socket !== undefined) {
-    throw usageError('--connection and --socket exclude each other');
+  // A private helper serves who started it: it has neither a path nor a configuration.
+  const [other] = (['socket', 'config', 'check-config'] as const).filter((name) => Boolean(parsed[name]));
+  if (parsed.connection !== undefined && other !== undefined) {
+    throw usageError(`--connection and --${other} exclude each other`);
   }
   return {
+    config: parsed.config,
+    checkConfig: parsed['check-config'],
     socket: parsed.socket,
     group: parsed.group,
-    mode: number('mode', parsed.mode, /^0?[0-7]{3}$/, 8, 0o777),
-    receiveBuffer: number('receive-buffer', parsed['receive-buffer'], /^[1-9][0-9]*$/, 10, 1024 ** 3),
-    connection:
-      parsed.connection === undefined
-        ? undefined
-        : number('connection', parsed.connection, /^[0-9]+$/, 10, 1024 ** 2),
+    mode: parsed.mode === undefined ? undefined : mode(parsed.mode),
+    receiveBuffer: number('receive-buffer', parsed['receive-buffer'], /^[1-9][0-9]*$/, receiveBufferLimit),
+    connection: number('connection', parsed.connection, /^[0-9]+$/, 1024 ** 2),
   };
 }
 
-function number(name: string, text: string, form: RegExp, base: number, highest: number): number {
-  const value = Number.parseInt(text, base);
+function mode(text: string): number {
+  const value = parseMode(text);
+  if (value !== undefined) return value;
+  throw usageError(`--mode ${text}: not an octal number such as ${formatMode(defaultMode)}`);
+}
+
+function formatMode(value: number): string {
+  return value.toString(8).padStart(4, '0');
+}
+
+function number(name: string, text: string | undefined, form: RegExp, highest: number): number | undefined {
+  if (text === undefined) return undefined;
+  const value = Number(text);
   if (form.test(text) && value <= highest) return value;
-  throw usageError(
-    `--${name} ${text}: not ${base === 8 ? 'an octal number such as 0660' : `a number up to ${highest}`}`,
-  );
+  throw usageError(`--${name} ${text}: not a number up to ${highest}`);
 }
 
 function usageError(message: string): ProcbusError {

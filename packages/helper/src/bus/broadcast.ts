@@ -1,52 +1,37 @@
 /*
- * The bus: numbers every event, and tells each subscription those that match its filter.
+ * The bus: numbers every event, keeps it in the journal, and tells each subscription those that match.
  *
- * Idea: subscriptions with equal filters form a group; a batch is matched and packed once for each
- * group, and all of its receivers share the bytes.
- * Invariant: every receiver of a group is handed the same deliveries in the same order.
  * Sequence numbers count what the kernel told the helper, and what it dropped, before any filter.
+ * A group whose last subscriber has gone is kept for a while: what it wanted of the kernel, and the subtrees
+ * it watched, go on, so that who comes back misses nothing.
  */
 import { randomBytes } from 'node:crypto';
 import {
-  eventToWire,
-  matches,
+  defaultMaxDelay,
+  formatCursor,
+  ProcbusError,
   type EventType,
-  type Filter,
+  type Include,
   type Loss,
-  type WireEvent,
+  type SubscribeOptions,
 } from '@procbus/protocol';
 import type { Batch } from '../kernel/kernel-stream.ts';
 import { interestOf, ownInterest, unionOf, type Interest } from '../kernel/socket-filter.ts';
 import * as libc from '../libc.ts';
 import type { ProcessTable } from '../processes/process-table.ts';
 import type { Told } from '../processes/told.ts';
-import { bindFilter, subtreesOf } from './bind-filter.ts';
-import { packParts } from './parts.ts';
+import { bindFilter } from './bind-filter.ts';
+import { Group } from './group.ts';
+import { Journal } from './journal.ts';
+import type { Receiver } from './receiver.ts';
+import { Replay } from './replay.ts';
+import type { Asker, Selection } from './selection.ts';
 import { takeSnapshot, type Snapshot } from './snapshot.ts';
-import { circumstancesOf, lifeOf } from './view.ts';
+import { Subscription, type Membership } from './subscription.ts';
+import { withAlways } from './view.ts';
 
 /** A batch whose events come with the processes they are about, each as it is at that moment. */
 export type ToldBatch = Omit<Batch, 'events'> & { readonly events: Iterable<Told> };
-
-/** Events for one subscription, packed and ready to send. */
-export interface Delivery {
-  /** The stream has been looked through up to here. */
-  readonly seq: number;
-  readonly clockOffset: bigint;
-  /** A packed array of `count` events, numbered within `from` to `to`. */
-  readonly packed: Buffer;
-  readonly count: number;
-  readonly from: number;
-  readonly to: number;
-  /** When the batch was taken from the kernel, in ns of CLOCK_MONOTONIC. */
-  readonly kernelTime: bigint;
-}
-
-/** Where a subscription's events go. Neither call may block or throw. */
-export interface Receiver {
-  deliver(delivery: Delivery): void;
-  lose(loss: Loss): void;
-}
 
 /** Where events come from, and whom they are about. */
 export interface Source {
@@ -57,13 +42,17 @@ export interface Source {
   catchUp(): void;
 }
 
-interface Group {
-  readonly filter: Filter;
-  readonly interest: Interest;
-  readonly receivers: Set<Receiver>;
-  /** Ends the watching of the subtrees that the filter asks for. */
-  readonly unwatch: () => void;
+/** What may be set. */
+export interface BroadcastOptions {
+  readonly journal?: Journal | undefined;
+  /** For how many ms the wishes of a group outlive its last subscriber. */
+  readonly linger?: number | undefined;
+  /** After how many ms of silence a subscriber is told how far the stream has come. */
+  readonly heartbeat?: number | undefined;
 }
+
+/** Groups without subscribers that are kept at most. */
+const lingeringLimit = 64;
 
 export class Broadcast {
   /** Names this run: a random number, as hexadecimal digits. */
@@ -72,13 +61,23 @@ export class Broadcast {
   readonly received: Map<EventType, number> = new Map();
   /** What the kernel has dropped so far. */
   dropped = 0;
+  readonly journal: Journal;
 
   readonly #groups = new Map<string, Group>();
+  /** What ends each group that nobody is in, and the timer that will; the oldest first. */
+  readonly #lingering = new Map<Group, NodeJS.Timeout>();
+  readonly #ends = new Map<Group, () => void>();
   readonly #source: Source;
+  readonly #linger: number;
+  readonly #heart: NodeJS.Timeout;
   #seq = 0;
 
-  constructor(source: Source) {
+  constructor(source: Source, { journal = new Journal(), linger = 60_000, heartbeat = 5000 }: BroadcastOptions = {}) {
     this.#source = source;
+    this.journal = journal;
+    this.#linger = linger;
+    this.#heart = setInterval(() => this.#beat(heartbeat), heartbeat / 2).unref();
+    journal.collect(ownInterest, 0);
   }
 
   /** The last sequence number given out. */
@@ -88,99 +87,175 @@ export class Broadcast {
 
   /** What the helper and all subscriptions together want of the kernel. */
   get interest(): Interest {
-    return unionOf([ownInterest, ...[...this.#groups.values()].map((group) => group.interest)]);
+    const wishes = [...this.#groups.values()].map(({ selection }) => interestOf(selection.filter));
+    return unionOf([ownInterest, ...wishes]);
   }
 
   /**
-   * Adds a subscription. What the kernel tells from now on reaches it.
+   * Adds a subscription. All that the kernel tells behind its start reaches it, once it begins.
    *
-   * @returns ends the subscription
-   * @throws ProcbusError `bad-filter`
+   * @param onWork - told how many entries of the journal were looked at
+   * @throws ProcbusError `bad-filter`, `not-granted` or `gone`
    */
-  subscribe(request: unknown, receiver: Receiver): () => void {
-    const group = this.#groupOf(this.#bind(request));
-    group.receivers.add(receiver);
-    return () => {
-      group.receivers.delete(receiver);
-      if (group.receivers.size === 0) this.#remove(group);
-    };
+  subscribe(
+    request: unknown,
+    asker: Asker,
+    options: SubscribeOptions,
+    receiver: Receiver,
+    onWork?: (entries: number) => void,
+  ): Subscription {
+    const selection = this.#bind(request, asker);
+    const from = this.#startOf(options);
+    const membership = this.#join(selection, options.maxDelay ?? defaultMaxDelay);
+    const clockOffset = libc.clockOffset();
+    const { roots } = selection;
+    if (from === undefined) {
+      return new Subscription(membership, receiver, { seq: this.#seq, clockOffset, roots });
+    }
+    const isWhole = !from.isCut && this.journal.covers(interestOf(selection.filter), from.seq);
+    const missing: Loss | undefined = isWhole ? undefined : this.#lossAt(from.seq);
+    const replay = new Replay(this.journal, selection, receiver, from.seq);
+    return new Subscription(
+      membership,
+      receiver,
+      { seq: from.seq, clockOffset, roots },
+      { replay, missing, onWork },
+    );
+  }
+
+  /**
+   * Shows a subscription as another grant lets see it, from now on.
+   *
+   * @throws ProcbusError `not-granted` or `bad-filter` where the grant does not let it go on
+   */
+  regrant(subscription: Subscription, asker: Asker, { maxDelay = defaultMaxDelay }: SubscribeOptions): void {
+    const selection = this.#bind(subscription.request, asker);
+    subscription.moveTo(this.#join(selection, maxDelay));
   }
 
   /**
    * All processes that a filter lets through, as of now.
    *
-   * @throws ProcbusError `bad-filter`
+   * @throws ProcbusError `bad-filter` or `not-granted`
    */
-  snapshot(request: unknown, ended: boolean): Snapshot {
-    const filter = this.#bind(request);
+  snapshot(request: unknown, asker: Asker, ended: boolean): Snapshot {
+    const selection = this.#bind(request, asker, withAlways([]));
     const { table } = this.#source;
-    const unwatch = table.watchSubtrees(subtreesOf(filter));
+    const unwatch = table.watchSubtrees(selection.subtrees);
     try {
       const now = { seq: this.#seq, kernelTime: libc.monotonicTime(), clockOffset: libc.clockOffset() };
-      return takeSnapshot(table, filter, ended, now);
+      return takeSnapshot(table, selection, ended, now);
     } finally {
       unwatch();
     }
   }
 
-  #bind(request: unknown): Filter {
-    // The process that it is about may have begun a moment ago.
-    this.#source.catchUp();
-    return bindFilter(request, this.#source.table);
-  }
-
-  #groupOf(filter: Filter): Group {
-    const known = this.#groups.get(filter.key);
-    if (known !== undefined) return known;
-    const unwatch = this.#source.table.watchSubtrees(subtreesOf(filter));
-    const group = { filter, interest: interestOf(filter), receivers: new Set<Receiver>(), unwatch };
-    this.#groups.set(filter.key, group);
-    this.#source.setInterest(this.interest);
-    return group;
-  }
-
-  #remove({ filter, unwatch }: Group): void {
-    this.#groups.delete(filter.key);
-    unwatch();
-    this.#source.setInterest(this.interest);
-  }
-
   /** Numbers the events of a batch and hands them, and what was lost, to whom they concern. */
   publish(batch: ToldBatch): void {
-    const groups = [...this.#groups.values()].map((group) => ({ group, wanted: [] as WireEvent[] }));
-    const deliver = (): void => {
-      for (const { group, wanted } of groups) {
-        if (wanted.length > 0) this.#deliver(group, batch, wanted.splice(0));
-      }
-    };
+    const groups = [...this.#groups.values()];
     let { lost } = batch;
-    for (const { event, process } of batch.events) {
+    for (const { event, process, formerUid } of batch.events) {
       if (event.synthetic === true && lost !== 0) {
         // Only what was lost makes such an event necessary.
-        deliver();
         this.#lose(batch, lost);
         lost = 0;
       }
-      const seq = ++this.#seq;
+      const moment = { seq: ++this.#seq, event, process, formerUid };
       this.received.set(event.type, (this.received.get(event.type) ?? 0) + 1);
-      const life = lifeOf(event, process);
-      for (const { group, wanted } of groups) {
-        if (!matches(group.filter, event, process, life)) continue;
-        wanted.push(eventToWire(seq, event, circumstancesOf(event, process, group.filter.include)));
-      }
+      this.journal.add(moment);
+      for (const group of groups) group.take(moment);
     }
-    deliver();
     if (lost !== 0) this.#lose(batch, lost);
+    for (const group of groups) group.settle();
   }
 
-  /** Hands events to a group, in as many deliveries as it takes. */
-  #deliver({ receivers }: Group, { clockOffset, kernelTime }: ToldBatch, events: readonly WireEvent[]): void {
-    for (const { items, packed } of packParts(events)) {
-      const [from, to] = [seqOf(items[0]), seqOf(items.at(-1))];
-      const seq = items.at(-1) === events.at(-1) ? this.#seq : to;
-      const delivery = { seq, clockOffset, packed, count: items.length, from, to, kernelTime };
-      for (const receiver of receivers) receiver.deliver(delivery);
+  /** Tells what waits, and ends all timers. */
+  close(): void {
+    clearInterval(this.#heart);
+    for (const timer of this.#lingering.values()) clearTimeout(timer);
+    for (const group of this.#groups.values()) group.flush();
+  }
+
+  #bind(request: unknown, asker: Asker, always?: readonly Include[]): Selection {
+    // The process that it is about may have begun a moment ago.
+    this.#source.catchUp();
+    return bindFilter(request, asker, this.#source.table, always);
+  }
+
+  /** Where a replay begins, if there is to be one; and whether something before that is missing. */
+  #startOf({ since, sinceTime }: SubscribeOptions): { seq: number; isCut: boolean } | undefined {
+    const { journal } = this;
+    if (since !== undefined) {
+      if (since.epoch === this.epoch && since.seq >= journal.oldest && since.seq <= this.#seq) {
+        return { seq: since.seq, isCut: false };
+      }
+      const oldest = formatCursor({ epoch: this.epoch, seq: journal.oldest });
+      const why = since.epoch === this.epoch ? 'the journal no longer holds it' : 'it is of another run of procbusd';
+      throw new ProcbusError('gone', `nothing can be told since ${formatCursor(since)}: ${why}`, {
+        remedy: `Begin at the oldest cursor, ${oldest}, or anew with a snapshot.`,
+        oldest,
+      });
     }
+    if (sinceTime === undefined) return undefined;
+    const { begin } = journal;
+    const isCut = begin === undefined || begin > sinceTime;
+    return { seq: isCut ? journal.oldest : journal.before(sinceTime, this.#seq), isCut };
+  }
+
+  /** A loss of nobody knows what, before all that follows a number. */
+  #lossAt(seq: number): Loss {
+    const now = { kernelTime: libc.monotonicTime(), clockOffset: libc.clockOffset() };
+    return { where: 'journal', count: 0, from: seq, to: seq, ...now };
+  }
+
+  #join(selection: Selection, maxDelay: number): Membership {
+    const key = `${maxDelay} ${selection.key}`;
+    const group = this.#groups.get(key) ?? this.#make(key, selection, maxDelay);
+    clearTimeout(this.#lingering.get(group));
+    this.#lingering.delete(group);
+    group.holders++;
+    return { group, leave: () => this.#leave(group) };
+  }
+
+  #make(key: string, selection: Selection, maxDelay: number): Group {
+    const group = new Group(selection, maxDelay, () => this.#seq);
+    const unwatch = this.#source.table.watchSubtrees(selection.subtrees);
+    this.#groups.set(key, group);
+    this.#ends.set(group, () => {
+      this.#groups.delete(key);
+      this.#ends.delete(group);
+      this.#lingering.delete(group);
+      unwatch();
+      this.#setInterest();
+    });
+    this.#setInterest();
+    return group;
+  }
+
+  #leave(group: Group): void {
+    if (--group.holders > 0) return;
+    if (this.#linger === 0) {
+      this.#ends.get(group)?.();
+      return;
+    }
+    this.#lingering.set(
+      group,
+      setTimeout(() => this.#ends.get(group)?.(), this.#linger).unref(),
+    );
+    const [oldest] = this.#lingering.keys();
+    if (this.#lingering.size <= lingeringLimit || oldest === undefined) return;
+    clearTimeout(this.#lingering.get(oldest));
+    this.#ends.get(oldest)?.();
+  }
+
+  #setInterest(): void {
+    const { interest } = this;
+    this.#source.setInterest(interest);
+    this.journal.collect(interest, this.#seq);
+  }
+
+  #beat(interval: number): void {
+    for (const group of this.#groups.values()) group.beat(interval);
   }
 
   #lose({ clockOffset, kernelTime }: ToldBatch, lost: Batch['lost']): void {
@@ -190,12 +265,7 @@ export class Broadcast {
     // A loss that nobody can count takes a number all the same, to be told in its place.
     this.#seq += Math.max(1, count);
     const loss: Loss = { where: 'kernel', count, from, to: this.#seq, clockOffset, kernelTime };
-    for (const group of this.#groups.values()) {
-      for (const receiver of group.receivers) receiver.lose(loss);
-    }
+    this.journal.add(loss);
+    for (const group of this.#groups.values()) group.lose(loss);
   }
-}
-
-function seqOf(event: WireEvent | undefined): number {
-  return Number(event?.[1] ?? 0);
 }

@@ -1,14 +1,16 @@
 /*
  * A snapshot: all processes that a filter lets through, at one point of the stream.
  */
-import { matchesProcess, type Filter, type SnapshotPosition, type WireProcess } from '@procbus/protocol';
+import type { SnapshotPosition, WireProcess } from '@procbus/protocol';
 import type { ProcessTable } from '../processes/process-table.ts';
 import { packParts } from './parts.ts';
-import { recordOf } from './view.ts';
+import type { Selection } from './selection.ts';
 
 /** What was true, and when. */
 export interface Snapshot extends SnapshotPosition {
   readonly processes: readonly WireProcess[];
+  /** How many processes were looked at. */
+  readonly work: number;
 }
 
 /** Processes of one part at most, so that the first is sent before the last is packed. */
@@ -17,17 +19,16 @@ const partLimit = 256;
 /** Takes what is true now: what {@link SnapshotPosition} says is `now`. */
 export function takeSnapshot(
   table: ProcessTable,
-  filter: Filter,
+  selection: Selection,
   ended: boolean,
   now: SnapshotPosition,
 ): Snapshot {
   const { kernelTime } = now;
   const candidates = [...table.living.values(), ...(ended ? table.endedBefore(kernelTime) : [])];
-  const chosen = candidates.filter((process) => {
-    const { endTime = kernelTime, status } = process;
-    return matchesProcess(filter, process, { runtime: process.age(endTime), status });
-  });
-  return { ...now, processes: chosen.map((process) => recordOf(process, filter.include)) };
+  const processes = candidates
+    .map((process) => selection.showProcess(process, kernelTime))
+    .filter((shown) => shown !== undefined);
+  return { ...now, processes, work: candidates.length };
 }
 
 /** Packs a snapshot part by part, each a packed array that one message can hold. */

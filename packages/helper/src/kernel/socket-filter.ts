@@ -21,9 +21,12 @@ export interface CpuShare {
   readonly of: number;
 }
 
-/** What the helper itself needs: who is who, and whether an exit is one. */
+/**
+ * What the helper itself needs: who is who, whether an exit is one; and for the journal all else that
+ * happens to processes, which is rare. Threads are not.
+ */
 export const ownInterest: Interest = {
-  processes: new Set(['fork', 'exec', 'exit', 'uid', 'gid', 'sid', 'comm']),
+  processes: new Set(eventTypes),
   threads: new Set(),
 };
 

@@ -10,6 +10,7 @@ const c = {
   close: native<number>('int close(int fd)'),
   eventfd: native<number>('int eventfd(uint32_t value, int flags)'),
   poll: native<number>('int poll(void *descriptors, ulong count, int timeout)'),
+  getrlimit: native<number>('int getrlimit(int resource, void *limit)'),
   flock: native<number>('int flock(int fd, int operation)'),
 };
 
@@ -81,4 +82,20 @@ export function waitReadable(...fds: number[]): number {
     const first = ready > 0 ? fds.findIndex((_, at) => (descriptors[2 * at + 1] as number) >>> 16 !== 0) : -1;
     if (first >= 0) return fds[first] as number;
   }
+}
+
+/** poll(2) without waiting: which of these sockets have been closed at the other end, and shut down at ours. */
+export function hungUp(fds: readonly number[]): number[] {
+  const POLLHUP = 0x10;
+  const descriptors = Int32Array.from(fds.flatMap((fd) => [fd, 0]));
+  if (c.poll(descriptors, fds.length, 0) <= 0) return [];
+  return fds.filter((_, at) => ((descriptors[2 * at + 1] as number) >>> 16) & POLLHUP);
+}
+
+/** getrlimit(2), RLIMIT_NOFILE: no descriptor of ours reaches this number. */
+export function descriptorLimit(): number {
+  const RLIMIT_NOFILE = 7;
+  const limit = new BigUint64Array(2);
+  checked('getrlimit', c.getrlimit(RLIMIT_NOFILE, limit));
+  return Number(limit[0]);
 }

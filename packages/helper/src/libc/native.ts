@@ -20,7 +20,20 @@ export function native<Result>(declaration: string): (...args: Argument[]) => Re
 const group = koffi.struct({ name: 'char *', password: 'char *', gid: 'uint32_t', members: 'void *' });
 
 /** The beginning of a `struct passwd`. */
-const passwd = koffi.struct({ name: 'char *' });
+const passwd = koffi.struct({ name: 'char *', password: 'char *', uid: 'uint32_t', gid: 'uint32_t' });
+
+/** A group, as the system's name services know it. */
+interface GroupEntry {
+  readonly name: string;
+  readonly gid: number;
+}
+
+/** A user, as the system's name services know it; `gid` is that of the group it logs in with. */
+interface UserEntry {
+  readonly name: string;
+  readonly uid: number;
+  readonly gid: number;
+}
 
 /** A system call's failure, in the form of Node's own: `code` is the name of the errno. */
 export class SystemError extends Error {
@@ -53,7 +66,9 @@ const errnos = koffi.os.errno;
 
 /** Errors that are no failure to some. */
 export const EAGAIN: number = errnos['EAGAIN'] as number;
+export const ECONNABORTED: number = errnos['ECONNABORTED'] as number;
 export const EINTR: number = errnos['EINTR'] as number;
+export const ERANGE: number = errnos['ERANGE'] as number;
 export const ESRCH: number = errnos['ESRCH'] as number;
 
 /** Memory outside the JavaScript heap, which system calls may keep pointing into. */
@@ -89,13 +104,13 @@ export function watchReadable(fd: number, onReadable: () => void): Watch {
 }
 
 /** What a `struct group *` points to; undefined for NULL. */
-export function readGroup(pointer: unknown): { readonly gid: number } | undefined {
-  return isNull(pointer) ? undefined : (koffi.decode(pointer, group) as { gid: number });
+export function readGroup(pointer: unknown): GroupEntry | undefined {
+  return isNull(pointer) ? undefined : (koffi.decode(pointer, group) as GroupEntry);
 }
 
 /** What a `struct passwd *` points to; undefined for NULL. */
-export function readPasswd(pointer: unknown): { readonly name: string } | undefined {
-  return isNull(pointer) ? undefined : (koffi.decode(pointer, passwd) as { name: string });
+export function readPasswd(pointer: unknown): UserEntry | undefined {
+  return isNull(pointer) ? undefined : (koffi.decode(pointer, passwd) as UserEntry);
 }
 
 function isNull(pointer: unknown): boolean {

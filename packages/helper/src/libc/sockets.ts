@@ -1,12 +1,24 @@
 /*
  * Sockets: see socket(2), netlink(7), unix(7) and socket(7). Failures are thrown as SystemError.
  */
-import { allocate, checked, EAGAIN, EINTR, errno, native, SystemError } from './native.ts';
+import {
+  allocate,
+  checked,
+  EAGAIN,
+  ECONNABORTED,
+  EINTR,
+  ERANGE,
+  errno,
+  native,
+  SystemError,
+} from './native.ts';
 
 const c = {
   socket: native<number>('int socket(int domain, int type, int protocol)'),
   bind: native<number>('int bind(int fd, const void *address, uint32_t length)'),
   listen: native<number>('int listen(int fd, int backlog)'),
+  accept4: native<number>('int accept4(int fd, void *address, void *length, int flags)'),
+  shutdown: native<number>('int shutdown(int fd, int how)'),
   send: native<number>('long send(int fd, const void *data, size_t length, int flags)'),
   sendto: native<number>(
     'long sendto(int fd, const void *data, size_t length, int flags, const void *address, uint32_t addressLength)',
@@ -28,11 +40,14 @@ export const SOCK_CLOEXEC = 0o2000000;
 export const SOL_SOCKET = 1;
 export const SO_TYPE = 3;
 export const SO_RCVBUF = 8;
+/** Not the same on all machines: powerpc has numbers of its own. */
+export const SO_PEERCRED: number = process.arch === 'ppc64' ? 21 : 17;
 const SO_ATTACH_FILTER = 26;
 export const SO_ACCEPTCONN = 30;
 export const SO_RCVBUFFORCE = 33;
 export const SO_DOMAIN = 39;
 export const SO_MEMINFO = 55;
+export const SO_PEERGROUPS = 59;
 
 /** socket(2) */
 export function socket(domain: number, type: number, protocol: number): number {
@@ -49,9 +64,40 @@ export function listen(fd: number, backlog: number): void {
   checked('listen', c.listen(fd, backlog));
 }
 
+/**
+ * accept4(2) on a socket that does not block.
+ *
+ * @returns a descriptor that does not block either; undefined when nobody is waiting
+ */
+export function accept(fd: number): number | undefined {
+  for (;;) {
+    const accepted = c.accept4(fd, null, null, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (accepted >= 0) return accepted;
+    if (errno() === EAGAIN) return undefined;
+    if (errno() !== ECONNABORTED && errno() !== EINTR) throw new SystemError('accept4');
+  }
+}
+
+/** shutdown(2): says that we have said all. */
+export function shutdownWriting(fd: number): void {
+  const SHUT_WR = 1;
+  checked('shutdown', c.shutdown(fd, SHUT_WR));
+}
+
 /** send(2) */
 export function send(fd: number, data: Uint8Array): void {
   checked('send', c.send(fd, data, data.byteLength, 0));
+}
+
+/**
+ * send(2) without waiting.
+ *
+ * @returns whether all of it was taken; not where there is no room, or nobody to read it
+ */
+export function trySend(fd: number, data: Uint8Array): boolean {
+  const MSG_DONTWAIT = 0x40;
+  const MSG_NOSIGNAL = 0x4000;
+  return c.send(fd, data, data.byteLength, MSG_DONTWAIT | MSG_NOSIGNAL) === data.byteLength;
 }
 
 /** sendto(2) */
@@ -79,10 +125,17 @@ export function attachFilter(fd: number, program: Uint8Array): void {
   }
 }
 
-/** getsockopt(2) into `value`, whose length says how much is wanted. */
-export function getSocketOption(fd: number, level: number, name: number, value: Uint32Array): void {
+/**
+ * getsockopt(2) into `value`, whose length says how much is wanted.
+ *
+ * @returns how many bytes there are; where that is more than `value` has, nothing may have been written
+ */
+export function getSocketOption(fd: number, level: number, name: number, value: Uint32Array): number {
   const length = Uint32Array.of(value.byteLength);
-  checked('getsockopt', c.getsockopt(fd, level, name, value, length));
+  const result = c.getsockopt(fd, level, name, value, length);
+  const [bytes = 0] = length;
+  if (result < 0 && (errno() !== ERANGE || bytes <= value.byteLength)) throw new SystemError('getsockopt');
+  return bytes;
 }
 
 /**

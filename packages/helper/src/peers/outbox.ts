@@ -4,30 +4,44 @@
  * Idea: the socket's own write queue is the outbox, with a bound. A client that does not read fills
  * it; from then on its events are dropped and counted, until all that was queued has been read. Then
  * it is told what it lost, in its place, and events flow again.
- * Invariant: for each subscription, events queued + events counted as lost = events that matched.
+ * Invariants: for each subscription, events queued + events counted as lost = events that matched. What is
+ * queued is charged to the client's user, and discharged when it is read or the connection ends.
  * Trade-off: dropping ends only when the outbox is empty, so that a slow client sees few large
  * holes rather than many small ones. Replies to requests are never dropped; the session stops
  * reading requests while they pile up.
  */
 import type { Socket } from 'node:net';
 import { helperMessage, joinLosses, packFrame, packFrameHead, type Loss } from '@procbus/protocol';
-import type { Delivery } from '../bus/broadcast.ts';
+import type { Delivery } from '../bus/receiver.ts';
+import type { Share } from './quota.ts';
 
 /** Bytes that may wait for one client. The packed events are shared by all that wait for them. */
 export const defaultOutboxLimit: number = 4 * 1024 * 1024;
 
 export class Outbox {
+  /** Events queued for this client so far. */
+  delivered = 0;
   /** Events dropped for this client so far. */
   dropped = 0;
 
   readonly #socket: Socket;
+  readonly #share: Pick<Share, 'queue' | 'isQueueFull'>;
   readonly #limit: number;
   /** What each subscription lost since the outbox filled up; at most one loss of each kind. */
   readonly #untold = new Map<number, Loss[]>();
+  readonly #onWritten = (): void => this.#settle();
   #dropping = false;
+  #charged = 0;
+  /** Since when something has waited, in ms. */
+  #waitingSince = 0;
 
-  constructor(socket: Socket, limit: number = defaultOutboxLimit) {
+  constructor(
+    socket: Socket,
+    share: Pick<Share, 'queue' | 'isQueueFull'>,
+    limit: number = defaultOutboxLimit,
+  ) {
     this.#socket = socket;
+    this.#share = share;
     this.#limit = limit;
     socket.on('drain', () => this.#resume());
   }
@@ -37,9 +51,21 @@ export class Outbox {
     return this.#socket.writableNeedDrain;
   }
 
+  /** Bytes that wait. */
+  get queuedBytes(): number {
+    return this.#charged;
+  }
+
+  /** How long the oldest of what waits has waited at most, in seconds. */
+  get lag(): number {
+    return this.#charged === 0 ? 0 : (performance.now() - this.#waitingSince) / 1000;
+  }
+
   /** Queues a message that must not be lost. */
   send(message: readonly unknown[]): void {
-    if (this.#socket.writable) this.#socket.write(packFrame(message));
+    if (!this.#socket.writable) return;
+    this.#socket.write(packFrame(message), this.#onWritten);
+    this.#settle();
   }
 
   /** Queues a message whose last element is packed already. */
@@ -47,20 +73,25 @@ export class Outbox {
     if (!this.#socket.writable) return;
     this.#socket.cork();
     this.#socket.write(packFrameHead(head, packed.length));
-    this.#socket.write(packed);
+    this.#socket.write(packed, this.#onWritten);
     this.#socket.uncork();
+    this.#settle();
   }
 
-  /** Queues events, or drops and counts them. */
-  deliver(subscription: number, delivery: Delivery): void {
-    const { seq, clockOffset, packed } = delivery;
+  /** Queues events, or drops and counts them; returns whether they were queued. */
+  deliver(subscription: number, delivery: Delivery): boolean {
+    const { seq, clockOffset, packed, count } = delivery;
     if (this.#isFull(packed.length)) {
-      const { count, from, to, kernelTime } = delivery;
+      const { from, to, kernelTime } = delivery;
       this.dropped += count;
-      this.#remember(subscription, { where: 'queue', count, from, to, clockOffset, kernelTime });
-      return;
+      if (count > 0) {
+        this.#remember(subscription, { where: 'queue', count, from, to, clockOffset, kernelTime });
+      }
+      return count === 0;
     }
+    this.delivered += count;
     this.sendPacked(helperMessage.eventsHead(subscription, seq, clockOffset), packed);
+    return true;
   }
 
   /** Tells a subscription of a loss, now or when there is room again. */
@@ -74,9 +105,17 @@ export class Outbox {
     this.#untold.delete(subscription);
   }
 
+  /** Discharges what is queued, as nobody will read it. */
+  close(): void {
+    this.#charge(0);
+  }
+
   /** Once full, it stays so until all of it has been read. */
   #isFull(more: number): boolean {
-    this.#dropping ||= this.#socket.writableLength + more > this.#limit;
+    const { writableLength } = this.#socket;
+    // What filled it may have been of other connections of the user; then nothing of ours will drain.
+    if (this.#dropping && writableLength === 0) this.#resume();
+    this.#dropping ||= writableLength + more > this.#limit || this.#share.isQueueFull(more);
     return this.#dropping;
   }
 
@@ -90,9 +129,22 @@ export class Outbox {
 
   #resume(): void {
     this.#dropping = false;
-    for (const [subscription, losses] of this.#untold) {
+    const untold = [...this.#untold];
+    this.#untold.clear();
+    for (const [subscription, losses] of untold) {
       for (const loss of losses) this.send(helperMessage.lost(subscription, loss));
     }
-    this.#untold.clear();
+  }
+
+  /** Charges what is queued by now. */
+  #settle(): void {
+    if (!this.#socket.destroyed) this.#charge(this.#socket.writableLength);
+  }
+
+  #charge(bytes: number): void {
+    if (bytes === this.#charged) return;
+    if (this.#charged === 0) this.#waitingSince = performance.now();
+    this.#share.queue(bytes - this.#charged);
+    this.#charged = bytes;
   }
 }

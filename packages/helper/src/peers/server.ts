@@ -1,51 +1,59 @@
 /*
  * Accepts clients on a listening socket, and knows all that are connected.
  */
-import { once } from 'node:events';
-import { createServer, Socket, type Server as NetServer } from 'node:net';
+import { Socket } from 'node:net';
 import type { ProcbusError } from '@procbus/protocol';
-import { Session, type Host } from './session.ts';
+import { peerOf, type Peer } from './credentials.ts';
+import { Listener } from './listener.ts';
+import { defaultLimits, exceeded, Quotas, type Limits, type Share } from './quota.ts';
+import { Session, type ConnectionFigures, type Host } from './session.ts';
+
+/** What strangers may take until they are refused. */
+const strangerLimits: Limits = { ...defaultLimits, connections: 16 };
 
 export class Server {
+  /** What each user takes. */
+  readonly quotas: Quotas = new Quotas();
   readonly #host: Host;
   readonly #sessions = new Map<Socket, Session>();
-  readonly #listener: NetServer;
+  #listener: Listener | undefined;
   #droppedForDeparted = 0;
 
   constructor(host: Host) {
     this.#host = host;
-    this.#listener = createServer((socket) => this.#welcome(socket));
   }
 
-  get clients(): number {
-    return this.#sessions.size;
-  }
-
-  get subscriptions(): number {
-    return this.#sum((session) => session.subscriptions);
+  /** The figures of all connections. */
+  get connections(): ConnectionFigures[] {
+    return [...this.#sessions.values()].map((session) => session.figures);
   }
 
   /** Events that clients lost because they did not read them in time. */
   get dropped(): number {
-    return this.#droppedForDeparted + this.#sum((session) => session.outbox.dropped);
+    const now = [...this.#sessions.values()].reduce((sum, { outbox }) => sum + outbox.dropped, 0);
+    return this.#droppedForDeparted + now;
   }
 
   /** Begins to accept on a socket that listens already. */
-  async listen(fd: number): Promise<void> {
-    this.#listener.listen({ fd });
-    await once(this.#listener, 'listening');
+  listen(fd: number): void {
+    this.#listener = new Listener(fd, (connection, peer) => this.#accept(connection, peer));
   }
 
   /** Serves one client on a connected socket; resolves when it has gone. */
   async serve(fd: number): Promise<void> {
-    const socket = new Socket({ fd, readable: true, writable: true });
-    this.#welcome(socket);
-    await closed(socket);
+    const peer = peerOf(fd);
+    const share = this.quotas.open(peer.uid, this.#limitsOf(peer));
+    if (share !== undefined) await closed(this.#welcome(fd, peer, share));
+  }
+
+  /** What is granted may have changed, for all. */
+  regrant(): void {
+    for (const session of this.#sessions.values()) session.regrant();
   }
 
   /** Stops accepting, tells every client why, and waits until they have gone. */
   async close(reason: ProcbusError): Promise<void> {
-    this.#listener.close();
+    this.#listener?.close();
     const gone = [...this.#sessions].map(async ([socket, session]) => {
       session.leave(reason);
       await closed(socket);
@@ -53,17 +61,31 @@ export class Server {
     await Promise.all(gone);
   }
 
-  #sum(of: (session: Session) => number): number {
-    return [...this.#sessions.values()].reduce((total, session) => total + of(session), 0);
+  #accept(fd: number, peer: Peer): void {
+    const limits = this.#limitsOf(peer);
+    const share = this.quotas.open(peer.uid, limits);
+    if (share === undefined) {
+      this.#listener?.refuse(fd, peer, () => exceeded(peer.uid, 'connections', limits));
+    } else {
+      this.#welcome(fd, peer, share);
+    }
   }
 
-  #welcome(socket: Socket): void {
-    const session = new Session(socket, this.#host);
+  /** Who is granted nothing is told why in answer to its hello. */
+  #limitsOf(peer: Peer): Limits {
+    return this.#host.grantTo(peer)?.limits ?? strangerLimits;
+  }
+
+  #welcome(fd: number, peer: Peer, share: Share): Socket {
+    const socket = new Socket({ fd, readable: true, writable: true });
+    const session = new Session(socket, peer, share, this.#host);
     this.#sessions.set(socket, session);
     socket.once('close', () => {
       this.#sessions.delete(socket);
       this.#droppedForDeparted += session.outbox.dropped;
+      share.close();
     });
+    return socket;
   }
 }
 

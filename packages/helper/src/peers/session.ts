@@ -1,6 +1,9 @@
 /*
  * One client, from its hello to its end. A bad frame, a flood or a disconnect ends here and costs
  * nobody else anything.
+ *
+ * Idea: what comes is decoded frame by frame, and only as fast as it is answered: a client that does not
+ * read its answers, or whose user has asked for too much, is not read either.
  */
 import type { Socket } from 'node:net';
 import {
@@ -8,7 +11,6 @@ import {
   chooseVersion,
   clientStructure,
   FrameDecoder,
-  fullGrant,
   helperMessage,
   maxClientPayload,
   parseClientMessage,
@@ -19,60 +21,128 @@ import {
   type ClientMessage,
   type HelperHello,
   type StreamPosition,
+  type SubscribeOptions,
 } from '@procbus/protocol';
-import type { Broadcast, Receiver } from '../bus/broadcast.ts';
+import type { Broadcast } from '../bus/broadcast.ts';
+import type { Receiver } from '../bus/receiver.ts';
+import type { Asker } from '../bus/selection.ts';
 import { packSnapshot, type Snapshot } from '../bus/snapshot.ts';
+import type { Subscription } from '../bus/subscription.ts';
 import { clockOffset } from '../libc.ts';
 import { log } from '../log.ts';
+import type { Peer } from './credentials.ts';
 import { Outbox } from './outbox.ts';
+import type { Granted } from './policy.ts';
+import type { Share } from './quota.ts';
 
 /** Subscriptions of one connection at most. */
 const subscriptionLimit = 64;
 /** How long a client that was told to go may take to read why, in ms. */
 const farewellTime = 1000;
+/** How long a client may take to say hello, and to finish a frame that it has begun, in ms. */
+export const patience = 10_000;
 
 /** What a session needs to know of the helper it belongs to. */
 export interface Host {
   readonly broadcast: Broadcast;
   readonly software: string;
   readonly bootId: string;
-  stats(): Record<string, unknown>;
+  /** Bytes that may wait for one client. */
+  outboxLimit(): number | undefined;
+  /** What a peer may see, as of now; undefined for nothing. */
+  grantTo(peer: Peer): Granted | undefined;
+  /** The error `not-granted` for a peer who may see nothing. */
+  refusal(peer: Peer): ProcbusError;
+  stats(session: Session): Record<string, unknown>;
+}
+
+/** What one connection costs, and what it was told. */
+export interface ConnectionFigures {
+  readonly pid: number;
+  readonly uid: number;
+  /** How the client introduced itself. */
+  readonly software: string;
+  readonly subscriptions: number;
+  readonly queuedBytes: number;
+  /** How long the oldest of what is queued has waited at most, in s; 0 where nothing is. */
+  readonly lag: number;
+  /** Events that were queued for it. */
+  readonly delivered: number;
+  /** Events that were dropped for it. */
+  readonly lost: number;
+}
+
+/** A subscription of this client. */
+interface Held {
+  readonly subscription: Subscription;
+  readonly options: SubscribeOptions;
+  /** Gives back what it takes of the user's. */
+  readonly release: () => void;
 }
 
 export class Session {
+  readonly peer: Peer;
   readonly outbox: Outbox;
+  /** How the client has introduced itself. */
+  software = '';
   readonly #socket: Socket;
+  readonly #share: Share;
   readonly #host: Host;
   readonly #decoder = new FrameDecoder(maxClientPayload);
-  /** What ends each subscription. */
-  readonly #subscriptions = new Map<number, () => void>();
-  /** What came while a snapshot was on its way; it is answered in order. */
-  readonly #waiting: unknown[] = [];
+  readonly #held = new Map<number, Held>();
+  /** Undefined until the hello. */
+  #granted: Granted | undefined;
+  /** What came and is not decoded yet, and the frames of the piece that is being decoded. */
+  readonly #chunks: Buffer[] = [];
+  #payloads: Generator<Buffer, void, undefined> | undefined;
+  /** Whether a snapshot is on its way, behind which the next request waits. */
   #sending = false;
+  /** Gives up the place in the line of the user's requests. */
+  #leaveLine: (() => void) | undefined;
+  #deadline: NodeJS.Timeout | undefined;
   /** Whether the client has said all that it will ever say. */
   #heardAll = false;
-  #greeted = false;
   #leaving = false;
 
-  constructor(socket: Socket, host: Host) {
+  /** @param share - closed by who has opened it, after the socket has closed */
+  constructor(socket: Socket, peer: Peer, share: Share, host: Host) {
     this.#socket = socket;
+    this.peer = peer;
+    this.#share = share;
     this.#host = host;
-    this.outbox = new Outbox(socket);
-    socket.on('data', (chunk) => this.#receive(chunk));
-    socket.on('drain', () => socket.resume());
+    this.outbox = new Outbox(socket, share, host.outboxLimit());
+    socket.on('data', (chunk) => {
+      // Nobody listens any more to one who has been told to go.
+      if (this.#leaving) return;
+      this.#chunks.push(chunk);
+      this.#work();
+    });
+    socket.on('drain', () => {
+      for (const { subscription } of this.#held.values()) subscription.resume();
+      this.#work();
+    });
     // A client that shuts down its own side may still wait for the rest of a snapshot.
     socket.allowHalfOpen = true;
     socket.on('end', () => {
       this.#heardAll = true;
-      this.#answerWaiting();
+      this.#work();
     });
     // The close that follows says all there is to say: the peer went away.
     socket.on('error', () => undefined);
-    socket.on('close', () => this.#unsubscribeAll());
+    socket.on('close', () => this.#close());
+    this.#expectMore();
   }
 
-  get subscriptions(): number {
-    return this.#subscriptions.size;
+  /** What it costs, and what it was told. */
+  get figures(): ConnectionFigures {
+    const { peer, software, outbox } = this;
+    const { queuedBytes, lag, delivered, dropped: lost } = outbox;
+    return { pid: peer.pid, uid: peer.uid, software, subscriptions: this.#held.size, queuedBytes, lag, delivered, lost };
+  }
+
+  /** Whether this client may see the figures of the whole helper. */
+  get seesAll(): boolean {
+    return this.#granted?.stats === 'all';
   }
 
   /** Tells the client why it has to go, and ends the connection. */
@@ -82,26 +152,84 @@ export class Session {
     this.#end();
   }
 
-  #receive(chunk: Buffer): void {
-    if (this.#leaving) return;
+  /** What is granted may have changed: goes on under the grant of now, or says goodbye where it cannot. */
+  regrant(): void {
+    if (this.#granted === undefined || this.#leaving) return;
     try {
-      for (const payload of this.#decoder.push(chunk)) {
-        if (this.#leaving) return;
-        checkStructure(payload, clientStructure);
-        this.#waiting.push(unpack(payload));
-        this.#answerWaiting();
+      const granted = this.#grant();
+      if (JSON.stringify(granted) === JSON.stringify(this.#granted)) return;
+      this.#granted = granted;
+      this.#share.limits = granted.limits;
+      for (const { subscription, options } of this.#held.values()) {
+        this.#host.broadcast.regrant(subscription, this.#asker, options);
       }
+    } catch (error) {
+      if (!(error instanceof ProcbusError)) throw error;
+      this.leave(new ProcbusError('not-granted', error.message, { remedy: error.remedy }));
+    }
+  }
+
+  /** Decodes and answers what has come, as far as it may be answered now. */
+  #work(): void {
+    while (!this.#leaving && !this.#sending && this.#leaveLine === undefined) {
+      if (this.outbox.full) return void this.#socket.pause();
+      if (this.#payloads === undefined && this.#chunks.length === 0) return this.#waitForMore();
+      if (!this.#share.isReady) return this.#standInLine();
+      this.#answerNext();
+    }
+  }
+
+  /** Everything has been answered. */
+  #waitForMore(): void {
+    if (this.#heardAll) this.#socket.end();
+    else this.#socket.resume();
+  }
+
+  #standInLine(): void {
+    this.#socket.pause();
+    this.#stopExpecting();
+    this.#leaveLine = this.#share.wait(() => {
+      this.#leaveLine = undefined;
+      this.#answerNext();
+      this.#work();
+    });
+  }
+
+  /** Answers the next frame, if one is complete. */
+  #answerNext(): void {
+    try {
+      this.#payloads ??= this.#decoder.push(this.#chunks.shift() as Buffer);
+      const { value: payload, done } = this.#payloads.next();
+      if (done === true) {
+        this.#payloads = undefined;
+        this.#expectMore();
+        return;
+      }
+      this.#stopExpecting();
+      checkStructure(payload, clientStructure);
+      this.#share.spend(1, 0);
+      this.#answer(unpack(payload));
     } catch (error) {
       // Where a frame cannot be read, the rest of the stream cannot be trusted either.
       this.#refuse(null, error);
       this.#end();
     }
-    if (this.outbox.full) this.#socket.pause();
   }
 
-  #answerWaiting(): void {
-    while (!this.#sending && !this.#leaving && this.#waiting.length > 0) this.#answer(this.#waiting.shift());
-    if (this.#heardAll && !this.#sending) this.#socket.end();
+  /** A hello, and the rest of a frame that has begun, have to come soon. */
+  #expectMore(): void {
+    if (this.#leaving || (this.#granted !== undefined && this.#decoder.pending === 0)) return;
+    const [code, what] =
+      this.#granted === undefined ? (['hello-expected', 'no hello'] as const) : (['bad-frame', 'half a frame'] as const);
+    this.#deadline ??= setTimeout(() => {
+      this.#refuse(null, new ProcbusError(code, `${what} within ${patience / 1000} s`));
+      this.#end();
+    }, patience);
+  }
+
+  #stopExpecting(): void {
+    clearTimeout(this.#deadline);
+    this.#deadline = undefined;
   }
 
   #answer(value: unknown): void {
@@ -109,72 +237,134 @@ export class Session {
       this.#handle(parseClientMessage(value));
     } catch (error) {
       this.#refuse(requestOf(value), error);
-      if (!this.#greeted) this.#end();
+      if (this.#granted === undefined) this.#end();
     }
   }
 
   #handle(message: ClientMessage): void {
     if (message.type === 'hello') {
-      if (this.#greeted) throw new ProcbusError('bad-message', 'a second hello');
-      const version = chooseVersion(versions, message.hello.versions);
-      this.#greeted = true;
-      this.outbox.send(helperMessage.hello(this.#hello(version)));
+      if (this.#granted !== undefined) throw new ProcbusError('bad-message', 'a second hello');
+      const { software, versions: theirs } = message.hello;
+      const version = chooseVersion(versions, theirs);
+      const granted = this.#grant();
+      this.#granted = granted;
+      this.software = software;
+      this.outbox.send(helperMessage.hello(this.#hello(version, granted)));
       return;
     }
-    if (!this.#greeted) throw new ProcbusError('hello-expected', 'the first message has to be hello');
+    if (this.#granted === undefined) {
+      throw new ProcbusError('hello-expected', 'the first message has to be hello');
+    }
     switch (message.type) {
       case 'subscribe':
-        this.#subscribe(message.request, message.filter);
-        return this.#result(
-          message.request,
-          helperMessage.subscriptionStart({ ...this.#position(), roots: {} }),
-        );
+        return this.#subscribe(message.request, message.filter, message.options);
       case 'unsubscribe':
         this.#unsubscribe(message.subscription);
         return this.#result(message.request, null);
-      case 'snapshot':
-        return this.#snapshot(message.request, this.#host.broadcast.snapshot(message.filter, message.ended));
+      case 'snapshot': {
+        const snapshot = this.#host.broadcast.snapshot(message.filter, this.#asker, message.ended);
+        this.#share.spend(0, snapshot.work);
+        return this.#snapshot(message.request, snapshot);
+      }
       case 'ping':
         return this.#result(message.request, helperMessage.position(this.#position()));
       case 'stats':
-        return this.#result(message.request, this.#host.stats());
+        return this.#result(message.request, this.#host.stats(this));
       case 'goodbye':
         return this.#end();
     }
   }
 
-  #subscribe(request: number, filterRequest: unknown): void {
-    if (this.#subscriptions.has(request)) {
+  /** @throws ProcbusError `not-granted` */
+  #grant(): Granted {
+    const granted = this.#host.grantTo(this.peer);
+    if (granted === undefined) throw this.#host.refusal(this.peer);
+    return granted;
+  }
+
+  /** Who asks. Only after the hello. */
+  get #asker(): Asker {
+    return { uid: this.peer.uid, grant: this.#granted as Granted };
+  }
+
+  #subscribe(request: number, filter: unknown, options: SubscribeOptions): void {
+    if (this.#held.has(request)) {
       throw new ProcbusError('subscription-in-use', `there is a subscription ${request} already`);
     }
-    if (this.#subscriptions.size >= subscriptionLimit) {
+    if (this.#held.size >= subscriptionLimit) {
       throw new ProcbusError('too-many-subscriptions', `at most ${subscriptionLimit} in one connection`, {
         remedy: 'Unsubscribe first, or open another connection.',
       });
     }
-    const receiver: Receiver = {
-      deliver: (delivery) => this.outbox.deliver(request, delivery),
-      lose: (loss) => this.outbox.lose(request, loss),
+    const discharge = this.#share.subscribe();
+    const { receiver, leaveLine } = this.#receiver(request, options);
+    const release = (): void => {
+      leaveLine();
+      discharge();
     };
-    this.#subscriptions.set(request, this.#host.broadcast.subscribe(filterRequest, receiver));
+    try {
+      const onWork = (entries: number): void => this.#share.spend(0, entries);
+      const { broadcast } = this.#host;
+      const subscription = broadcast.subscribe(filter, this.#asker, options, receiver, onWork);
+      this.#held.set(request, { subscription, options, release });
+      this.#result(request, helperMessage.subscriptionStart(subscription.start));
+      subscription.begin();
+    } catch (error) {
+      release();
+      throw error;
+    }
+  }
+
+  /** Where the events of a subscription go; a replay stands in the line of the user's requests. */
+  #receiver(request: number, { onLag }: SubscribeOptions): { receiver: Receiver; leaveLine: () => void } {
+    let hasTurn = false;
+    let leave: (() => void) | undefined;
+    const receiver: Receiver = {
+      deliver: (delivery) => {
+        if (!this.outbox.deliver(request, delivery) && onLag === 'disconnect') this.#fallBehind(request);
+      },
+      lose: (loss) => this.outbox.lose(request, loss),
+      hasRoom: () => {
+        if (this.outbox.full || leave !== undefined) return false;
+        if (this.#share.isReady || hasTurn) {
+          hasTurn = false;
+          return true;
+        }
+        leave = this.#share.wait(() => {
+          leave = undefined;
+          hasTurn = true;
+          this.#held.get(request)?.subscription.resume();
+        });
+        return false;
+      },
+    };
+    return { receiver, leaveLine: () => leave?.() };
+  }
+
+  /** Not from within the delivery, in which others are told too. */
+  #fallBehind(subscription: number): void {
+    queueMicrotask(() =>
+      this.leave(
+        new ProcbusError('lagged', `subscription ${subscription} has not been read in time`, {
+          remedy: 'Read faster, ask for fewer events, or subscribe without onLag: disconnect.',
+        }),
+      ),
+    );
   }
 
   #unsubscribe(id: number): void {
-    const end = this.#subscriptions.get(id);
-    if (end === undefined) {
+    const held = this.#held.get(id);
+    if (held === undefined) {
       throw new ProcbusError('no-such-subscription', `there is no subscription ${id}`);
     }
-    this.#subscriptions.delete(id);
+    held.subscription.end();
+    this.#held.delete(id);
     this.outbox.forget(id);
-    end();
-  }
-
-  #unsubscribeAll(): void {
-    for (const id of this.#subscriptions.keys()) this.#unsubscribe(id);
+    held.release();
   }
 
   /** Sends a snapshot part by part, as the client reads it; its further requests wait meanwhile. */
-  #snapshot(request: number, { processes, ...position }: Snapshot): void {
+  #snapshot(request: number, { processes, seq, clockOffset: offset, kernelTime }: Snapshot): void {
     const parts = packSnapshot(processes);
     const sendMore = (): void => {
       this.#sending = true;
@@ -182,30 +372,24 @@ export class Session {
         const { value: part } = parts.next();
         if (part === undefined) {
           this.#sending = false;
-          return this.#result(request, helperMessage.snapshotPosition(position));
+          const position = helperMessage.snapshotPosition({ seq, clockOffset: offset, kernelTime });
+          return this.#result(request, position);
         }
         this.outbox.sendPacked(helperMessage.processesHead(request), part);
       }
       this.#socket.pause();
       this.#socket.once('drain', () => {
         sendMore();
-        this.#answerWaiting();
+        this.#work();
       });
     };
     sendMore();
   }
 
-  #hello(version: number): HelperHello {
+  #hello(version: number, { scope, detail, events }: Granted): HelperHello {
     const { broadcast, software, bootId } = this.#host;
-    return {
-      version,
-      versions,
-      software,
-      epoch: broadcast.epoch,
-      bootId,
-      ...this.#position(),
-      grant: fullGrant,
-    };
+    const grant = { scope, detail, events };
+    return { version, versions, software, epoch: broadcast.epoch, bootId, ...this.#position(), grant };
   }
 
   #position(): StreamPosition {
@@ -225,13 +409,25 @@ export class Session {
 
   #end(): void {
     if (this.#leaving) return;
-    this.#leaving = true;
-    this.#unsubscribeAll();
+    this.#stop();
     // Closing our reading side at once would make the client lose what it has not read yet: its next
     // write would fail, and Node gives up a socket at that.
     this.#socket.end();
     this.#socket.resume();
     const giveUp = setTimeout(() => this.#socket.destroy(), farewellTime);
     this.#socket.once('close', () => clearTimeout(giveUp));
+  }
+
+  /** The socket has closed: nothing stays behind. */
+  #close(): void {
+    this.#stop();
+    this.outbox.close();
+  }
+
+  #stop(): void {
+    this.#leaving = true;
+    this.#stopExpecting();
+    this.#leaveLine?.();
+    for (const id of this.#held.keys()) this.#unsubscribe(id);
   }
 }

@@ -4,12 +4,15 @@
 import { bootOffset } from '../libc.ts';
 import { containerOf } from './container.ts';
 import type { Facts, Image } from './process.ts';
-import { argsLimit, readIds, readRaw, readStat, type RawFile } from './procfs.ts';
+import { argsLimit, isAsBegun, readIds, readRaw, readStat, type RawFile } from './procfs.ts';
 
 const tick = 10_000_000n; // ns; the kernel's USER_HZ is 100 on every architecture we run on
 
-/** What to read of a program, the most fleeting first: all but the name and the cgroup go with its last thread. */
-export const imageFiles: readonly RawFile[] = ['args', 'exe', 'cwd', 'comm', 'cgroup'];
+/**
+ * What to read of a program, the most fleeting first: all before the name go with its last thread. Behind all
+ * that is the user's, the user: whoever it is then has been so while the rest was read.
+ */
+export const imageFiles: readonly RawFile[] = ['args', 'exe', 'cwd', 'comm', 'uid', 'cgroup'];
 
 /** The files of {@link imageFiles} as bytes, where they could be read. */
 export type RawImage = Readonly<Record<RawFile, Buffer | undefined>>;
@@ -40,6 +43,7 @@ export function decodeImage(raw: RawImage): Image {
     cwd: raw.cwd?.toString(),
     cgroup: cgroup === undefined ? undefined : cgroupPath(cgroup),
     container: cgroup === undefined ? undefined : containerOf(cgroup),
+    begunBy: raw.uid === undefined ? undefined : Number(raw.uid.toString('latin1')),
     detail: detailOf(args !== undefined, raw.exe !== undefined, comm !== undefined),
   };
 }
@@ -70,7 +74,9 @@ export function readProcess(pid: number): FoundProcess | undefined {
   const ids = readIds(pid);
   if (stat === undefined || stat.isOver || ids === undefined) return undefined;
   const { sid, tty, ppid, startTicks } = stat;
-  return { startTime: startTimeOf(startTicks), ppid, facts: { ...readImage(pid), ...ids, sid, tty } };
+  const image = readImage(pid);
+  const begunBy = isAsBegun(pid, ids.euid) ? image.begunBy : undefined;
+  return { startTime: startTimeOf(startTicks), ppid, facts: { ...image, ...ids, begunBy, sid, tty } };
 }
 
 /** /proc tells a start to 10 ms, and the clocks differ by a little, in ns. */

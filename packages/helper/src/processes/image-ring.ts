@@ -22,7 +22,7 @@ const controlBytes = 8;
 const headerWords = 4 + imageFiles.length;
 /** Stands for the length of a file that could not be read. */
 const unread = 0xffffffff;
-const largestRecord = 4 * headerWords + 5 * 4100;
+const largestRecord = 4 * headerWords + imageFiles.length * 4100;
 
 /** The program of a process, as it was read when it began. */
 export interface ReadImage {

@@ -116,7 +116,8 @@ export class ProcessTable {
   *follow(events: Iterable<KernelEvent>): Generator<Told, void, undefined> {
     for (const event of events) {
       yield* this.#missed(event);
-      yield { event, process: this.#apply(event) };
+      const formerUid = event.type === 'uid' ? this.#lastOf(event.pid)?.facts.uid : undefined;
+      yield { event, process: this.#apply(event).portrait, formerUid };
     }
   }
 
@@ -185,9 +186,14 @@ export class ProcessTable {
   /** What an exec changes; where it could not be read in time, the rest most likely is as it was. */
   #begun(exec: KernelEvent): Image {
     const image = this.#proc.imageOf(exec);
-    const { comm, cwd, cgroup, container } = this.#find(exec).facts;
+    const { uid, comm, cwd, cgroup, container, begunBy } = this.#find(exec).facts;
+    const isRead = image.detail !== 'gone';
+    const keepsOld = !isRead || image.comm === '' || (image.cwd === undefined && cwd !== undefined);
+    // What was read may be of another program already, which somebody else has begun.
+    const isCertain = (!isRead || image.begunBy === uid) && (!keepsOld || begunBy === uid);
     return {
       ...image,
+      begunBy: isCertain ? uid : undefined,
       comm: image.comm === '' ? comm : image.comm,
       cwd: image.cwd ?? cwd,
       ...(image.cgroup === undefined ? { cgroup, container } : {}),

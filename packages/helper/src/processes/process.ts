@@ -4,9 +4,9 @@
  * Who it is (pid and start) never changes; what is known of it is a value that is replaced as a
  * whole, so that an event keeps the facts of its own moment.
  */
-import type { Ancestor, Detail, Subject } from '@procbus/protocol';
+import type { Detail } from '@procbus/protocol';
+import { chainLimit, Portrait, type Link } from './portrait.ts';
 import type { Ids } from './procfs.ts';
-import { userName } from './users.ts';
 
 /** What an exec changes. */
 export interface Image {
@@ -18,6 +18,11 @@ export interface Image {
   readonly cwd?: string | undefined;
   readonly cgroup?: string | undefined;
   readonly container?: string | undefined;
+  /**
+   * The real user who began the program; undefined where that is not certain. After a setuid without an
+   * exec it is not the present one's, and neither are its arguments.
+   */
+  readonly begunBy?: number | undefined;
   /** How far all this could be read. */
   readonly detail: Detail;
 }
@@ -32,7 +37,7 @@ export interface Facts extends Image, Ids {
 const noSubtrees: ReadonlySet<string> = new Set();
 
 /** A process from its birth, or from when the helper first met it, until it is forgotten. */
-export class Process implements Subject {
+export class Process {
   /** Pid and start: no other process of this run of the helper has the same. */
   readonly id: string;
   readonly pid: number;
@@ -48,6 +53,8 @@ export class Process implements Subject {
   endTime: bigint | undefined;
   /** Its wait status, once it has ended; undefined where nobody saw it end. */
   status: number | undefined;
+  #portrait: Portrait | undefined;
+  #link: Link | undefined;
 
   constructor(pid: number, startTime: bigint, facts: Facts) {
     this.id = `${pid}.${startTime.toString(36)}`;
@@ -68,53 +75,54 @@ export class Process implements Subject {
     return Math.max(0, Number(kernelTime - this.startTime) / 1e9);
   }
 
-  get comm(): string {
-    return this.facts.comm;
-  }
-
-  get exe(): string | undefined {
-    return this.facts.exe;
-  }
-
-  get args(): readonly string[] | undefined {
-    return this.facts.args;
-  }
-
-  get cgroup(): string | undefined {
-    return this.facts.cgroup;
-  }
-
-  get container(): string | undefined {
-    return this.facts.container;
-  }
-
-  get uid(): number {
-    return this.facts.uid;
-  }
-
-  get user(): string | undefined {
-    return userName(this.facts.uid);
-  }
-
-  isWithin(id: string): boolean {
-    if (this.subtrees.has(id)) return true;
-    // It may have ended before anybody watched; then those above it have been marked without it.
-    if (this.endTime === undefined) return false;
-    let ancestor = this.parent;
-    while (ancestor !== undefined && !ancestor.subtrees.has(id)) ancestor = ancestor.parent;
-    return ancestor !== undefined;
-  }
-
-  /** The chain from the parent to pid 1, as far as it is known. */
-  get ancestors(): Ancestor[] {
-    const chain: Ancestor[] = [];
-    let ancestor = this.parent;
-    for (; ancestor !== undefined && chain.length < ancestorLimit; ancestor = ancestor.parent) {
-      chain.push({ pid: ancestor.pid, comm: ancestor.comm });
+  /** It, as it is now. The same one as long as nothing changes. */
+  get portrait(): Portrait {
+    const { facts, subtrees } = this;
+    const parent = this.parent === undefined ? undefined : linkTo(this.parent);
+    const known = this.#portrait;
+    if (known !== undefined && known.facts === facts && known.subtrees === subtrees && known.parent === parent) {
+      return known;
     }
-    return chain;
+    this.#portrait = new Portrait(this, facts, subtrees, parent);
+    return this.#portrait;
+  }
+
+  /**
+   * What those below tell of it.
+   *
+   * @param up - the same of its parent; where that is too far up to be told, whatever it was the last time
+   */
+  link(up: Link | undefined, isLast: boolean): Link {
+    const { id, pid } = this;
+    const { comm, detail, uid, begunBy } = this.facts;
+    const known = this.#link;
+    if (
+      known !== undefined &&
+      (known.up === up || isLast) &&
+      known.comm === comm &&
+      known.uid === uid &&
+      known.begunBy === begunBy &&
+      known.detail === detail
+    ) {
+      return known;
+    }
+    this.#link = { id, pid, comm, detail, uid, begunBy, up };
+    return this.#link;
   }
 }
 
-/** So many ancestors are told at most. */
-const ancestorLimit = 64;
+/** Used again and again, as it is needed for each event. */
+const chain: Process[] = [];
+
+/** The chain from a process up. Those above come first, as a link knows its next; most are as they were. */
+function linkTo(process: Process): Link {
+  let length = 0;
+  let above: Process | undefined = process;
+  for (; above !== undefined && length < chainLimit; above = above.parent) chain[length++] = above;
+  const isCut = above !== undefined;
+  let link: Link | undefined;
+  for (let at = length - 1; at >= 0; at--) {
+    link = (chain[at] as Process).link(link, isCut && at === length - 1);
+  }
+  return link as Link;
+}

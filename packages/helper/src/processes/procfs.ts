@@ -6,7 +6,7 @@
  * written into such memory too, as all this happens within the half millisecond that a short
  * process lives.
  */
-import { readdirSync } from 'node:fs';
+import { readdirSync, statSync } from 'node:fs';
 import { allocate, readFile, readLink, type NativeMemory } from '../libc.ts';
 
 /** Bytes of arguments that are kept. */
@@ -34,7 +34,7 @@ function follow(pid: number, link: string): number | undefined {
 }
 
 /** What of a program is read as bytes, see {@link readRaw}. */
-export type RawFile = 'args' | 'exe' | 'comm' | 'cgroup' | 'cwd';
+export type RawFile = 'args' | 'exe' | 'comm' | 'uid' | 'cgroup' | 'cwd';
 
 /**
  * Reads a fact of a program as the bytes it is, for those that will decode it later.
@@ -42,11 +42,22 @@ export type RawFile = 'args' | 'exe' | 'comm' | 'cgroup' | 'cwd';
  * @returns a view of shared memory, valid until the next read
  */
 export function readRaw(pid: number, file: RawFile): Buffer | undefined {
+  if (file === 'uid') return realUid(pid);
   const bytes = rawReaders[file](pid);
   return bytes === undefined ? undefined : content.bytes.subarray(0, bytes);
 }
 
-const rawReaders: Readonly<Record<RawFile, (pid: number) => number | undefined>> = {
+/** The real user id, as digits. */
+function realUid(pid: number): Buffer | undefined {
+  const bytes = read(pid, 'status', 1024);
+  if (bytes === undefined) return undefined;
+  const at = content.bytes.indexOf(uidLine) + uidLine.length;
+  return content.bytes.subarray(at, content.bytes.indexOf(0x09, at));
+}
+
+const uidLine = Buffer.from('\nUid:\t');
+
+const rawReaders: Readonly<Record<Exclude<RawFile, 'uid'>, (pid: number) => number | undefined>> = {
   // One byte more than is kept tells whether there is more.
   args: (pid) => read(pid, 'cmdline', argsLimit + 1),
   exe: (pid) => follow(pid, 'exe'),
@@ -88,6 +99,18 @@ export function readStat(pid: number): Stat | undefined {
     tty: Number(tty),
     startTicks: Number(fields[19]),
   };
+}
+
+/**
+ * Whether a process has had its users since its program began: the kernel gives the files of one that has
+ * changed them, and may not be looked into by its new user, to root. See proc(5), and PR_SET_DUMPABLE in prctl(2).
+ */
+export function isAsBegun(pid: number, euid: number): boolean {
+  try {
+    return statSync(`/proc/${pid}`).uid === euid;
+  } catch {
+    return false; // It is gone, or hidden.
+  }
 }
 
 /** Real and effective ids. */

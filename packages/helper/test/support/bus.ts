@@ -2,12 +2,16 @@
  * A bus without a kernel: a process table over a /proc that the test makes up, and batches that it
  * publishes.
  */
-import type { EventType, KernelEvent } from '@procbus/protocol';
-import { Broadcast } from '../../src/bus/broadcast.ts';
+import { fullGrant, type EventType, type KernelEvent } from '@procbus/protocol';
+import { Broadcast, type BroadcastOptions } from '../../src/bus/broadcast.ts';
+import type { Asker } from '../../src/bus/selection.ts';
 import type { Batch } from '../../src/kernel/kernel-stream.ts';
 import type { Interest } from '../../src/kernel/socket-filter.ts';
 import type { Facts } from '../../src/processes/process.ts';
 import { ProcessTable, type Proc } from '../../src/processes/process-table.ts';
+
+/** Somebody who may see all. */
+export const root: Asker = { uid: 0, grant: fullGrant };
 
 /** A process table of a machine without processes, except for what the test makes up. */
 export function tableOf(proc: Partial<Proc> = {}): ProcessTable {
@@ -34,20 +38,25 @@ export interface Bus {
 }
 
 /**
- * Makes a bus.
+ * Makes a bus, whose groups end with their last subscriber.
  *
  * @param waiting - taken and published when the bus catches up with the kernel
  */
-export function makeBus(proc: Partial<Proc> = {}, waiting: KernelEvent[] = []): Bus {
+export function makeBus(
+  proc: Partial<Proc> = {},
+  waiting: KernelEvent[] = [],
+  options: BroadcastOptions = {},
+): Bus {
   const table = tableOf(proc);
   const interests: Interest[] = [];
-  const broadcast = new Broadcast({
+  const source = {
     table,
-    setInterest: (interest) => interests.push(interest),
+    setInterest: (interest: Interest) => interests.push(interest),
     catchUp: () => {
       if (waiting.length > 0) publish(waiting.splice(0));
     },
-  });
+  };
+  const broadcast = new Broadcast(source, { linger: 0, ...options });
   const publish: Bus['publish'] = (events, lost = 0) => {
     introduce(table, events);
     broadcast.publish({ ...batchOf(lost), events: table.follow(events) });

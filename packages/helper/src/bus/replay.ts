@@ -1,0 +1,64 @@
+/*
+ * What happened before a subscription was made, told from the journal, piece by piece and as fast as it
+ * is read.
+ */
+import type { WireEvent } from '@procbus/protocol';
+import { clockOffset, monotonicTime } from '../libc.ts';
+import { deliveriesOf } from './group.ts';
+import { numberOf, type Journal } from './journal.ts';
+import type { Receiver } from './receiver.ts';
+import type { Selection } from './selection.ts';
+import { lossOf } from './view.ts';
+
+/** Entries looked at in one go, so that others get their turn. */
+export const replayStep = 512;
+
+export class Replay {
+  selection: Selection;
+  readonly #journal: Journal;
+  readonly #receiver: Receiver;
+  #seq: number;
+
+  /** @param seq - tells what came behind this number */
+  constructor(journal: Journal, selection: Selection, receiver: Receiver, seq: number) {
+    this.#journal = journal;
+    this.selection = selection;
+    this.#receiver = receiver;
+    this.#seq = seq;
+  }
+
+  /** Tells a piece; returns how many entries were looked at, 0 where there is nothing more to tell. */
+  step(): number {
+    if (this.#seq < this.#journal.oldest) this.#skip();
+    const entries = this.#journal.after(this.#seq, replayStep);
+    const wires: WireEvent[] = [];
+    for (const entry of entries) {
+      this.#seq = numberOf(entry);
+      if ('where' in entry) {
+        this.#deliver(wires.splice(0));
+        this.#receiver.lose(lossOf(this.selection.lens, entry));
+      } else {
+        const wire = this.selection.show(entry.seq, entry);
+        if (wire !== undefined) wires.push(wire);
+      }
+    }
+    this.#deliver(wires);
+    return entries.length;
+  }
+
+  /** The journal has gone on without us. */
+  #skip(): void {
+    const { oldest } = this.#journal;
+    const [from, to] = [this.#seq + 1, oldest];
+    const now = { clockOffset: clockOffset(), kernelTime: monotonicTime() };
+    this.#receiver.lose(
+      lossOf(this.selection.lens, { where: 'journal', count: to - from + 1, from, to, ...now }),
+    );
+    this.#seq = oldest;
+  }
+
+  #deliver(wires: readonly WireEvent[]): void {
+    if (wires.length === 0) return;
+    for (const delivery of deliveriesOf(wires, this.#seq)) this.#receiver.deliver(delivery);
+  }
+}

@@ -1,0 +1,86 @@
+/*
+ * A filter in the eyes of one who asks: what it lets through of what they may see, and how that is told.
+ */
+import {
+  eventToWire,
+  matches,
+  matchesProcess,
+  parseFilter,
+  type Filter,
+  type FilterRequest,
+  type Grant,
+  type Include,
+  type WireEvent,
+  type WireProcess,
+} from '@procbus/protocol';
+import type { Process } from '../processes/process.ts';
+import type { Told } from '../processes/told.ts';
+import {
+  circumstancesOf,
+  eventOf,
+  isOwn,
+  isShown,
+  lensOf,
+  lifeOf,
+  recordOf,
+  subjectOf,
+  type Lens,
+} from './view.ts';
+
+/** Who asks, and what they may see. */
+export interface Asker {
+  readonly uid: number;
+  readonly grant: Grant;
+}
+
+export class Selection {
+  readonly filter: Filter;
+  readonly lens: Lens;
+  /** The filter as it was asked for, with processes in the place of pids. */
+  readonly request: FilterRequest;
+  /** For each pid of a subtree the process that it stands for. */
+  readonly roots: Readonly<Record<string, string>>;
+  /** Equal selections have equal keys. */
+  readonly key: string;
+
+  /** @param request - checked, and bound */
+  constructor(
+    request: FilterRequest,
+    { uid, grant }: Asker,
+    always: readonly Include[],
+    roots: Readonly<Record<string, string>>,
+  ) {
+    const filter = parseFilter(request);
+    this.request = request;
+    this.filter = filter;
+    this.lens = lensOf(grant, uid, [...always, ...filter.include]);
+    this.roots = roots;
+    const { owner, events, names } = this.lens;
+    this.key = JSON.stringify([filter.key, owner ?? null, [...events], names, [...this.lens.include]]);
+  }
+
+  /** The roots of all subtrees that it asks for. */
+  get subtrees(): string[] {
+    const { where, not } = this.filter;
+    const subtrees = [...where, ...not].filter(({ field }) => field === 'subtree');
+    return [...new Set(subtrees.flatMap(({ value }) => value as (number | string)[]).map(String))];
+  }
+
+  /** An event as it is told; undefined where it is not. */
+  show(seq: number, told: Told): WireEvent | undefined {
+    const { event, process } = told;
+    const { filter, lens } = this;
+    if (!filter.events.has(event.type) || !isShown(lens, told)) return undefined;
+    if (!matches(filter, event, subjectOf(lens, process), lifeOf(event, process))) return undefined;
+    return eventToWire(seq, eventOf(lens, event), circumstancesOf(lens, event, process));
+  }
+
+  /** A process of a snapshot as it is told; undefined where it is not. */
+  showProcess(process: Process, kernelTime: bigint): WireProcess | undefined {
+    const { filter, lens } = this;
+    const { portrait, endTime = kernelTime, status } = process;
+    if (!isOwn(lens, portrait)) return undefined;
+    const life = { runtime: portrait.age(endTime), status };
+    return matchesProcess(filter, subjectOf(lens, portrait), life) ? recordOf(lens, process) : undefined;
+  }
+}
