@@ -54,6 +54,9 @@ const packageOf = (path: string): string | undefined =>
 const stations = ['kernel', 'processes', 'bus', 'peers'];
 const helper = join('packages', 'helper', 'src');
 
+/** What only main.ts and its neighbours use. */
+const besideMain = ['hangup.ts', 'options.ts', 'settings.ts', 'stats.ts', 'systemd.ts'];
+
 /**
  * What a file of the helper may import of the helper, by paths below `src`: a file's own, or a folder's
  * beginning.
@@ -63,6 +66,8 @@ function allowed(file: string): string[] {
   const [folder = ''] = file.split('/');
   // The topics of libc.ts know what is native, and nothing of each other.
   if (folder === 'libc') return ['libc/native.ts'];
+  // What the configuration is about: rules and limits, and the names of users and groups.
+  if (folder === 'config') return ['config/', 'peers/policy.ts', 'peers/quota.ts', 'libc.ts'];
   const station = stations.indexOf(folder);
   if (station >= 0) return [...stations.slice(0, station + 1).map((name) => `${name}/`), ...below];
   switch (file) {
@@ -70,12 +75,15 @@ function allowed(file: string): string[] {
       return ['libc/'];
     case 'log.ts':
       return [];
+    case 'hangup.ts':
     case 'systemd.ts':
       return ['libc.ts'];
-    case 'options.ts':
     case 'stats.ts':
+      return [...stations.map((name) => `${name}/`), ...below];
+    case 'options.ts':
+    case 'settings.ts':
     case 'main.ts':
-      return [...stations.map((name) => `${name}/`), ...below, 'systemd.ts', 'options.ts', 'stats.ts'];
+      return [...stations.map((name) => `${name}/`), ...below, 'config/', ...besideMain];
     default:
       throw new Error(`${helper}/${file} is new here: give it a place in this test`);
   }
@@ -132,6 +140,10 @@ describe('the helper', () => {
 describe('the foreign interfaces', () => {
   test('koffi is known to one file', () => {
     expect(importersOf('koffi')).toEqual(['packages/helper/src/libc/native.ts']);
+  });
+
+  test('the parser of TOML is known to one file', () => {
+    expect(importersOf('toml-eslint-parser')).toEqual(['packages/helper/src/config/toml.ts']);
   });
 
   test('msgpackr is known to one file', () => {

@@ -29,7 +29,14 @@ export interface RunningHelper {
 /** Starts a helper at a socket of its own, and waits until it listens. */
 export async function startHelper(...args: string[]): Promise<RunningHelper> {
   const socket = join(temporaryDirectory(), 'procbus.sock');
-  const program = new Program(process.execPath, [procbusd, '--socket', socket, ...args]);
+  const program = new Program(process.execPath, [
+    procbusd,
+    '--socket',
+    socket,
+    '--config',
+    '/dev/null',
+    ...args,
+  ]);
   await program.says('listening');
   return { program, socket };
 }
@@ -37,7 +44,14 @@ export async function startHelper(...args: string[]): Promise<RunningHelper> {
 /** A `procbus watch --json` that is subscribed. */
 export class Watcher extends Program {
   static async start(socket: string, ...args: string[]): Promise<Watcher> {
-    const watcher = new Watcher(process.execPath, [procbus, 'watch', '--json', '--socket', socket, ...args]);
+    const watcher = new Watcher(process.execPath, [
+      procbus,
+      'watch',
+      '--json',
+      '--socket',
+      socket,
+            ...args,
+    ]);
     await watcher.says('watching');
     return watcher;
   }

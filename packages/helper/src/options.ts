@@ -46,7 +46,6 @@ export function parseOptions(args: readonly string[]): Options {
     })
     .option('check-config', {
       type: 'boolean',
-      default: false,
       describe: 'Say whether the configuration file is right and what it grants, and exit',
     })
     .option('socket', {
@@ -92,13 +91,13 @@ export function parseOptions(args: readonly string[]): Options {
   if (parsed.socket === '') throw usageError('--socket needs a path');
   if (parsed.group === '') throw usageError('--group needs a name');
   // A private helper serves who started it: it has neither a path nor a configuration.
-  const [other] = (['socket', 'config', 'check-config'] as const).filter((name) => Boolean(parsed[name]));
+  const other = (['socket', 'config', 'check-config'] as const).find((name) => Boolean(parsed[name]));
   if (parsed.connection !== undefined && other !== undefined) {
     throw usageError(`--connection and --${other} exclude each other`);
   }
   return {
     config: parsed.config,
-    checkConfig: parsed['check-config'],
+    checkConfig: parsed['check-config'] ?? false,
     socket: parsed.socket,
     group: parsed.group,
     mode: parsed.mode === undefined ? undefined : mode(parsed.mode),

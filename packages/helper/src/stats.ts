@@ -156,7 +156,7 @@ export class EventLoop {
     this.#intervals.enable();
   }
 
-  /** The delays since the last call. Whatever is shorter than the resolution may be missed. */
+  /** The delays since the last call. Most of what is shorter than the resolution is not seen. */
   takeDelays(): Delays {
     const intervals = this.#intervals;
     const delays = {

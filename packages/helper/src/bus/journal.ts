@@ -24,8 +24,8 @@ export type Entry = Moment | Loss;
 /** Bytes for entries, unless something else is asked for. */
 export const defaultJournalSize: number = 16 * 1024 * 1024;
 
-/** What an entry takes without texts: event, portrait and their places. Measured; see docs/architecture.md. */
-const entryBytes = 640;
+/** What an entry takes without texts: event, portrait and their places. Measured: 250, with some room to spare. */
+const entryBytes = 320;
 
 export class Journal {
   /** Bytes that the entries may take. */

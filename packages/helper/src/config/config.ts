@@ -109,9 +109,9 @@ interface Fault {
 function configError(path: string, faults: readonly Fault[]): ProcbusError {
   const inOrder = faults.toSorted(({ place: a }, { place: b }) => a.line - b.line || a.column - b.column);
   const lines = inOrder.map(({ place, message }) => `${path}:${place.line}:${place.column}: ${message}`);
-  const remedies = new Set(inOrder.flatMap(({ remedy }) => remedy ?? []));
+  const helps = new Set(inOrder.flatMap(({ remedy }) => remedy ?? []));
   return new ProcbusError('config', lines.join('\n'), {
-    remedy: remedies.size === 0 ? undefined : [...remedies].join('\n'),
+    remedy: helps.size === 0 ? undefined : [...helps].join('\n'),
   });
 }
 

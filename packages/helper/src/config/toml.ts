@@ -51,7 +51,8 @@ export function parseToml(text: string, report: Report): Table | undefined {
     return build(parseTOML(text, { tomlVersion: '1.1' }));
   } catch (error) {
     if (error instanceof ParseError) {
-      report({ line: error.lineNumber, column: error.column + 1 }, lowerFirst(error.message));
+      const { place, message } = faultOf(error, text);
+      report(place, message, 'The file is TOML: a key, = and a value on one line, and text in quotes.');
     } else if (error instanceof RangeError) {
       // The parser goes down one level by a call, and the stack has an end.
       report({ line: 1, column: 1 }, 'the file is nested too deeply');
@@ -157,6 +158,16 @@ function placeOf({ start }: AST.HasLocs['loc']): Place {
   return { line: start.line, column: start.column + 1 };
 }
 
-function lowerFirst(text: string): string {
-  return text.charAt(0).toLowerCase() + text.slice(1);
+/** What is wrong with the form of the file; the parser only sees that a line ends too early when it is in the next. */
+function faultOf(error: ParseError, text: string): { place: Place; message: string } {
+  const before = text.slice(0, error.index);
+  const read = before.trimEnd();
+  const isNextLine = before.slice(read.length).includes('\n');
+  if (isNextLine && (read.endsWith('=') || error.message.includes('same line'))) {
+    const lines = read.split('\n');
+    const place = { line: lines.length, column: (lines.at(-1) ?? '').length + 1 };
+    return { place, message: read.endsWith('=') ? 'a value is missing' : 'the line ends too early' };
+  }
+  const message = error.message.charAt(0).toLowerCase() + error.message.slice(1);
+  return { place: { line: error.lineNumber, column: error.column + 1 }, message };
 }
