@@ -79,7 +79,7 @@ def watch(stream, wanted):
         if message[:2] == ["result", SUBSCRIPTION]:
             print("watch.py: watching", file=sys.stderr, flush=True)
         elif message[:2] == ["events", SUBSCRIPTION]:
-            _, _, _seq, clock_offset, events, *_ = message
+            _, _, _seq, clock_offset, events, *_ = message  # "Heartbeats": there may be no events
             yield from (from_event(event, clock_offset) for event in events if event[0] in FIELDS)
         elif message[:2] == ["lost", SUBSCRIPTION]:
             yield from_lost(message)

@@ -7,8 +7,8 @@ import { connect as connectSocket } from 'node:net';
 import { join } from 'node:path';
 import { frameHeader, helperMessage, packFrame, ProcbusError } from '@procbus/protocol';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { Bus } from '../packages/client/src/bus.ts';
 import { connect } from '../packages/client/src/connect.ts';
+import { Connection } from '../packages/client/src/connection.ts';
 import * as libc from '../packages/helper/src/libc.ts';
 import { claimSocket } from '../packages/helper/src/peers/socket-path.ts';
 import { RawClient } from '../packages/helper/test/support/raw-client.ts';
@@ -64,7 +64,7 @@ describe('a helper', () => {
     await until('both to be known', () => server.clients === 2);
     const closed = server.close(stopping);
     await beside.closed;
-    await expect(Bus.open(socket)).rejects.toMatchObject(withCode('stopping'));
+    await expect(Connection.open(socket)).rejects.toMatchObject(withCode('stopping'));
     await closed;
   });
 

@@ -1,5 +1,5 @@
 /*
- * How a connection ends, and what its readers are told of that.
+ * How a connection ends, and what its readers are told of that where there is to be no other one.
  */
 import { once } from 'node:events';
 import { connect as connectSocket, createServer, type Socket } from 'node:net';
@@ -7,6 +7,7 @@ import { frameHeader, ProcbusError, type StreamEvent } from '@procbus/protocol';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { Bus } from '../packages/client/src/bus.ts';
 import { connect } from '../packages/client/src/connect.ts';
+import { Connection } from '../packages/client/src/connection.ts';
 import { Session } from '../packages/helper/src/peers/session.ts';
 import { execs, serve, type Serving } from '../packages/helper/test/support/serving.ts';
 import { until } from './support/condition.ts';
@@ -52,7 +53,7 @@ async function failureOf(failing: Promise<unknown>): Promise<unknown> {
 describe('a helper that stops', () => {
   test('is told to a reader after all that had arrived', async () => {
     const { path, publish, server } = await serve();
-    const bus = await connect({ socket: path });
+    const bus = await connect({ socket: path, reconnect: false });
     const watch = bus.watch();
     await watch.ready;
     for (let batch = 0; batch < 20; batch++) publish(execs(1000));
@@ -70,7 +71,7 @@ describe('a helper that stops', () => {
 
   test('is told to readers that wait and to requests', async () => {
     const { path, server } = await serve();
-    const bus = await connect({ socket: path });
+    const bus = await connect({ socket: path, reconnect: false });
     const waiting = [bus.watch(), bus.watch()].map(async (watch) => drain(watch));
     await until('both to be subscribed', () => server.subscriptions === 2);
     const outcomes = Promise.allSettled(waiting);
@@ -86,7 +87,7 @@ describe('a helper that stops', () => {
     const serving = await serve();
     const { path, peer } = await serveInReach(serving);
     const socket = connectSocket(path);
-    const bus = await Bus.open(socket);
+    const bus = new Bus(await Connection.open(socket));
     const watch = bus.watch();
     await watch.ready;
     socket.pause(); // As if we were too busy to read.
@@ -106,7 +107,7 @@ describe('a connection that breaks', () => {
   test('is told to readers after all that had arrived, and to requests', async () => {
     const serving = await serve();
     const { path, peer } = await serveInReach(serving);
-    const bus = await connect({ socket: path });
+    const bus = await connect({ socket: path, reconnect: false });
     const watch = bus.watch();
     await watch.ready;
     serving.publish(execs(100), 5);
@@ -123,7 +124,7 @@ describe('a connection that breaks', () => {
 
   test('in the middle of a frame is a connection that breaks', async () => {
     const { path, peer } = await serveInReach(await serve());
-    const bus = await connect({ socket: path });
+    const bus = await connect({ socket: path, reconnect: false });
     const failure = failureOf(drain(bus.watch()));
     await bus.ping();
     peer().socket.end(Buffer.concat([frameHeader(100), Buffer.alloc(50)]));
@@ -137,7 +138,7 @@ describe('a connection that breaks', () => {
     ['a malformed message', Buffer.concat([frameHeader(1), Buffer.of(0x90)]), 'bad-message'],
   ])('because the helper talks nonsense is told so: %s', async (_what, bytes, code) => {
     const { path, peer } = await serveInReach(await serve());
-    const bus = await connect({ socket: path });
+    const bus = await connect({ socket: path, reconnect: false });
     const failure = failureOf(drain(bus.watch()));
     await bus.ping();
     peer().socket.write(bytes);

@@ -1,97 +1,20 @@
 /*
  * Snapshots, with and without the events that follow them, from a helper that follows a script.
  */
-import type { Socket } from 'node:net';
-import {
-  FrameDecoder,
-  helperMessage,
-  maxClientPayload,
-  packFrame,
-  ProcbusError,
-  unpack,
-  type StreamEvent,
-  type WireProcess,
-} from '@procbus/protocol';
+import { helperMessage, ProcbusError, type StreamEvent } from '@procbus/protocol';
 import { describe, expect, test } from 'vitest';
 import { connect } from '../packages/client/src/connect.ts';
-import { until } from './support/condition.ts';
-import { helperHello, listenAs, politely } from './support/impostor.ts';
+import type { SnapshotEvent } from '../packages/client/src/snapshot-watch.ts';
+import { helperHello } from './support/impostor.ts';
 import { kernelLoss } from './support/loss.ts';
+import { listed as done, part, processOf, told as execs } from './support/messages.ts';
 import { take } from './support/reading.ts';
-
-/** A message of the client, as it came. */
-type Asked = [type: string, request: number, ...elements: unknown[]];
+import { Script } from './support/script.ts';
 
 const withCode = (code: string): object => ({ name: 'ProcbusError', code });
 
-/** A helper for one client. It answers by itself what the test does not care for. */
-class Script {
-  readonly asked: Asked[] = [];
-  #socket: Socket | undefined;
-
-  /** @param unanswered - types of messages that the test answers */
-  static async start(...unanswered: string[]): Promise<{ script: Script; socket: string }> {
-    const script = new Script();
-    const socket = await listenAs((peer) => {
-      script.#socket = peer;
-      const decoder = new FrameDecoder(maxClientPayload);
-      peer.on('data', (chunk) => {
-        for (const payload of decoder.push(chunk)) {
-          const message = unpack(payload) as Asked;
-          script.asked.push(message);
-          if (!unanswered.includes(message[0])) script.say(...politely(message[0], message[1]));
-        }
-      });
-    });
-    return { script, socket };
-  }
-
-  /** Sends messages, all in one piece. */
-  say(...messages: unknown[][]): void {
-    this.#socket?.write(Buffer.concat(messages.map((message) => packFrame(message))));
-  }
-
-  leave(): void {
-    this.#socket?.end();
-  }
-
-  /** Waits for a message of a type; returns its elements. */
-  async hears(type: string, count = 1): Promise<Asked> {
-    return until(`"${type}"`, () => this.asked.filter(([name]) => name === type)[count - 1]);
-  }
-}
-
-const processOf = (pid: number, fields: Partial<WireProcess> = {}): WireProcess => ({
-  id: `${pid}.a`,
-  pid,
-  ppid: 1,
-  comm: `comm${pid}`,
-  detail: 'complete',
-  uid: 0,
-  euid: 0,
-  gid: 0,
-  egid: 0,
-  sid: 1,
-  tty: 0,
-  startTime: BigInt(pid) * 1_000_000_000n,
-  ...fields,
-});
-
-const part = (request: number, ...processes: WireProcess[]): unknown[] => [
-  ...helperMessage.processesHead(request),
-  processes,
-];
-const position = { seq: 40, clockOffset: 1_763_824_642_000_000_000n, kernelTime: 100_000_000_000n };
-const done = (request: number, seq = position.seq): unknown[] =>
-  helperMessage.result(request, helperMessage.snapshotPosition({ ...position, seq }));
-
-const about = { process: { id: '7.a', comm: 'sh', detail: 'complete' } };
-const execs = (subscription: number, ...numbers: number[]): unknown[] => [
-  ...helperMessage.eventsHead(subscription, numbers.at(-1) ?? 0, 0n),
-  numbers.map((seq) => ['exec', seq, BigInt(seq), 0, 7, 7, about]),
-];
-
-const seqs = (events: readonly StreamEvent[]): number[] => events.map(({ seq }) => seq);
+const seqs = (events: readonly (StreamEvent | SnapshotEvent)[]): unknown[] =>
+  events.map((event) => (event.type === 'snapshot' ? event.cursor : event.seq));
 
 describe('a list of processes', () => {
   test('is put together from its parts, in the order of pids, with the place in the stream', async () => {
@@ -212,7 +135,7 @@ describe('a list of processes', () => {
 
   test('throws what ends the connection in its midst', async () => {
     const { script, socket } = await Script.start('snapshot');
-    await using bus = await connect({ socket });
+    await using bus = await connect({ socket, reconnect: false });
     const listed = bus.list();
     const [, request] = await script.hears('snapshot');
     script.say(part(request, processOf(7)));
@@ -241,7 +164,7 @@ describe('giving up a list', () => {
     ['an error', (request) => helperMessage.error(request, new ProcbusError('internal', 'broken'))],
   ])('in its midst throws the reason; %s that comes late concerns nobody', async (_what, answer) => {
     const { script, socket } = await Script.start('snapshot');
-    await using bus = await connect({ socket });
+    await using bus = await connect({ socket, reconnect: false });
     const controller = new AbortController();
     const listed = bus.list({}, { signal: controller.signal });
     const [, request] = await script.hears('snapshot');
@@ -350,7 +273,7 @@ describe('a list and the events behind it', () => {
 
   test('throw what ends the connection in the midst of the list', async () => {
     const { script, socket } = await Script.start('snapshot');
-    const bus = await connect({ socket });
+    const bus = await connect({ socket, reconnect: false });
     const begun = bus.listAndWatch();
     await script.hears('snapshot');
     script.say(helperMessage.goodbye(new ProcbusError('stopping', 'procbusd is stopping')));

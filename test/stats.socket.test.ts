@@ -102,6 +102,7 @@ describe('procbus stats', () => {
     expect(await watching.stop('SIGINT')).toBe(130);
     const uptimes = watching.lines.map((line) => (JSON.parse(line) as HelperStats).helper?.uptime);
     expect(uptimes.slice(0, 3)).toEqual([1, 3, 4]);
+    expect(watching.stderr).toBe('procbus: the helper has gone (without a word); connecting again\n');
   });
 
   test('is interrupted also while the helper does not answer', async () => {

@@ -26,7 +26,9 @@ export const memory: Scenario = {
       const figures: { processes: number; rss: number; living: number; ended: number; lost: number }[] = [];
       for (let step = 0; step <= steps; step++) {
         if (step > 0) await finish(loadProgram(), ['forks', String(total / steps)]);
-        const { processes, lost } = await bus.stats();
+        const { helper: told } = await bus.stats();
+        if (told === undefined) throw new Error('the helper tells nothing of itself');
+        const { processes, lost } = told;
         const processesSoFar = (step * total) / steps;
         figures.push({
           processes: processesSoFar,

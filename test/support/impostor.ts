@@ -8,8 +8,10 @@ import {
   FrameDecoder,
   fullGrant,
   helperMessage,
+  isMap,
   maxClientPayload,
   packFrame,
+  parseCursor,
   unpack,
   type HelperHello,
 } from '@procbus/protocol';
@@ -59,9 +61,11 @@ export async function answerAs(
   });
 }
 
-/** The answer to hello and to requests of a helper that hears nothing. */
-export function politely(type: string, request: unknown): unknown[][] {
+/** The answer to hello and to requests of a helper that hears nothing; it has whatever was ever asked for. */
+export function politely(type: string, request: unknown, ...[, options]: unknown[]): unknown[][] {
   if (type === 'hello') return [helperMessage.hello(helperHello)];
   if (type === 'goodbye') return [];
-  return [helperMessage.result(request as number, { seq: 0, clockOffset: 0n })];
+  const { since } = (type === 'subscribe' && isMap(options) ? options : {}) as { since?: string };
+  const seq = since === undefined ? 0 : parseCursor(since).seq;
+  return [helperMessage.result(request as number, { seq, clockOffset: 0n })];
 }

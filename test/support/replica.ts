@@ -1,9 +1,17 @@
 /*
- * A list of processes that is kept up to date by events alone, as any reader of them would; it remembers
- * whatever does not add up.
+ * A list of processes that is kept up to date by events, as any reader of them would, and begins anew with each
+ * snapshot among them; it remembers whatever does not add up.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { LostEvent, ProcessEvent, ProcessRecord, SnapshotAndEvents, StreamEvent } from '@procbus/client';
+import type {
+  LostEvent,
+  ProcessEvent,
+  ProcessRecord,
+  Snapshot,
+  SnapshotAndEvents,
+  SnapshotEvent,
+  StreamEvent,
+} from '@procbus/client';
 import { until } from './condition.ts';
 
 /** What an event tells of a process. */
@@ -15,24 +23,25 @@ export interface Known {
 
 export class Replica {
   /** By id. */
-  readonly living: Map<string, Known>;
+  living: Map<string, Known> = new Map();
   /** All events so far. */
   readonly events: ProcessEvent[] = [];
   readonly losses: LostEvent[] = [];
   /** What was told twice, or never: it should stay empty. */
   readonly oddities: string[] = [];
+  /** How often it began anew. */
+  snapshots = 0;
   /** The number of the last event. */
-  seq: number;
-  readonly #pids = new Set<number>();
-  readonly #begun: ReadonlyMap<string, Known>;
+  seq = 0;
+  #pids = new Set<number>();
+  /** The last snapshot, and the number of events before it. */
+  #begun: ReadonlyMap<string, Known> = new Map();
+  #before = 0;
   readonly #watch: SnapshotAndEvents['events'];
 
   /** Begins to read; it ends with the watch. */
   constructor({ cursor, processes, events }: SnapshotAndEvents) {
-    this.#begun = new Map(processes.map((process) => [process.id, knownOf(process)]));
-    this.living = new Map(this.#begun);
-    for (const { pid } of processes) this.#take(pid);
-    this.seq = seqOf(cursor);
+    this.#begin({ cursor, processes });
     this.#watch = events;
     this.#read().catch((error: unknown) => this.oddities.push(String(error)));
   }
@@ -44,7 +53,7 @@ export class Replica {
     await nextTurn();
     await until('events to be read', () => this.seq >= seq || this.#watch.buffered === 0);
     const living = new Map(this.#begun);
-    for (const event of this.events) if (event.seq <= seq) follow(living, event);
+    for (const event of this.events.slice(this.#before)) if (event.seq <= seq) follow(living, event);
     return byId([...living.values()]);
   }
 
@@ -72,7 +81,21 @@ export class Replica {
     for await (const event of this.#watch) this.#apply(event);
   }
 
-  #apply(event: StreamEvent): void {
+  #begin({ cursor, processes }: Snapshot): void {
+    this.#begun = new Map(processes.map((process) => [process.id, knownOf(process)]));
+    this.#before = this.events.length;
+    this.living = new Map(this.#begun);
+    this.#pids = new Set();
+    for (const { pid } of processes) this.#take(pid);
+    this.seq = seqOf(cursor);
+  }
+
+  #apply(event: StreamEvent | SnapshotEvent): void {
+    if (event.type === 'snapshot') {
+      this.snapshots++;
+      this.#begin(event);
+      return;
+    }
     if (event.seq <= this.seq) this.oddities.push(`${event.seq} comes after ${this.seq}`);
     this.seq = event.seq;
     if (event.type === 'lost') {

@@ -1,81 +1,74 @@
 /*
- * A connection to a helper: requests and their answers, and the watches that its events go to.
+ * What a user of the library has: requests and watches, whatever connection they go over.
  */
-import type { Socket } from 'node:net';
 import {
   clientMessage,
-  frameHeaderBytes,
-  maxClientPayload,
-  packFrame,
-  parseFilter,
   parseSnapshotPosition,
   parseStreamPosition,
   ProcbusError,
   type FilterRequest,
   type HelperHello,
-  type HelperMessage,
   type StreamPosition,
 } from '@procbus/protocol';
-import { errorOf, greet } from './hello.ts';
-import { Requests, type RequestOptions } from './requests.ts';
+import { backoff, pause } from './backoff.ts';
+import type { AskOptions, Connection } from './connection.ts';
+import { Link, type LinkOptions } from './link.ts';
+import { readSnapshot, type ListOptions, type Snapshot } from './snapshot.ts';
 import {
-  readSnapshot,
+  SnapshotWatch,
   type ListAndWatchOptions,
-  type ListOptions,
-  type Snapshot,
+  type Listed,
   type SnapshotAndEvents,
-} from './snapshot.ts';
+} from './snapshot-watch.ts';
 import type { HelperStats } from './stats.ts';
-import { Watch, type WatchOptions } from './watch.ts';
+import { Subscription } from './subscription.ts';
+import type { Watch, WatchOptions } from './watch.ts';
+import { wireFilter } from './wire-filter.ts';
 
-/** A connection to a helper. Make one with {@link connect} or {@link startEmbedded}. */
+/** How a bus lasts, and what ends with it. */
+export interface BusOptions extends LinkOptions {
+  /** Awaited by {@link Bus.close}. */
+  readonly afterClose?: (() => Promise<void>) | undefined;
+}
+
+/**
+ * A helper, as its users see it. Make one with {@link connect} or {@link startEmbedded}.
+ *
+ * A bus of {@link connect} outlives its connections: when one ends it connects again, and its watches go on
+ * from where they were. Requests that are on their way then reject with `disconnected`; those that are made
+ * meanwhile wait for the next connection.
+ */
 export class Bus {
-  /** What the helper said of itself. */
-  readonly hello: HelperHello;
-  /** Resolves when the connection has ended, for whatever reason. */
+  /**
+   * Resolves when the bus has ended: it was closed, or its connection ended and there will be no other one.
+   */
   readonly closed: Promise<void>;
 
-  readonly #socket: Socket;
-  readonly #requests = new Requests();
-  readonly #watches = new Map<number, Watch>();
-  readonly #afterClose: () => Promise<void>;
-  #closing = false;
-  /** Why the connection ended, where somebody said so. */
-  #reason: ProcbusError | undefined;
+  readonly #link: Link;
+  readonly #subscriptions = new Set<Subscription>();
+  readonly #afterClose: (() => Promise<void>) | undefined;
 
-  private constructor(socket: Socket, hello: HelperHello, afterClose: () => Promise<void>) {
-    this.#socket = socket;
-    this.hello = hello;
-    this.#afterClose = afterClose;
-    this.closed = new Promise((resolve) => {
-      socket.once('close', () => {
-        this.#disconnected();
-        resolve();
-      });
-    });
+  /** @internal */
+  constructor(first: Connection, options: BusOptions = {}) {
+    this.#afterClose = options.afterClose;
+    const user = {
+      connected: (connection: Connection): void => {
+        for (const subscription of this.#subscriptions) subscription.attach(connection);
+      },
+      disconnected: (reason: ProcbusError): void => {
+        for (const subscription of this.#subscriptions) subscription.detach(reason);
+      },
+      ended: (error: ProcbusError): void => {
+        for (const subscription of this.#subscriptions) subscription.fail(error);
+      },
+    };
+    this.#link = new Link(first, user, options);
+    this.closed = this.#link.closed;
   }
 
-  /**
-   * Greets the helper at the other end of a connected socket.
-   *
-   * @param afterClose - awaited by {@link close}, for what has to end with the connection
-   * @throws ProcbusError `not-a-helper`, `version-mismatch`, or what the helper refuses us with
-   * @internal
-   */
-  static async open(
-    socket: Socket,
-    signal?: AbortSignal,
-    afterClose = async (): Promise<void> => {},
-  ): Promise<Bus> {
-    const { bus } = await greet(socket, signal, (hello) => {
-      const begun = new Bus(socket, hello, afterClose);
-      return {
-        bus: begun,
-        take: (message) => begun.#take(message),
-        abandon: (error) => begun.#abandon(error),
-      };
-    });
-    return bus;
+  /** What the helper said of itself: the one that we are connected to, or were last. */
+  get hello(): HelperHello {
+    return this.#link.hello;
   }
 
   /**
@@ -88,21 +81,10 @@ export class Bus {
    * }
    * ```
    *
-   * @throws ProcbusError `bad-filter`, naming what is wrong
+   * @throws ProcbusError `bad-filter` or `usage`, naming what is wrong
    */
-  watch({ signal, bufferSize, ...request }: WatchOptions = {}): Watch {
-    const filter = wireFilter(request);
-    const { id, answer } = this.#request((number) => clientMessage.subscribe(number, filter));
-    const unsubscribe = (): void => {
-      this.#watches.delete(id);
-      if (!this.#socket.writable) return;
-      // Its answer holds nothing that anybody waits for.
-      this.#request((number) => clientMessage.unsubscribe(number, id)).answer.catch(() => undefined);
-    };
-    const watch = new Watch({ unsubscribe }, answer.then(parseStreamPosition), { signal, bufferSize });
-    this.#watches.set(id, watch);
-    answer.catch(() => this.#watches.delete(id));
-    return watch;
+  watch(options: WatchOptions = {}): Watch {
+    return this.#subscribe(options).watch;
   }
 
   /**
@@ -117,158 +99,116 @@ export class Bus {
    * @throws ProcbusError `bad-filter`, naming what is wrong
    */
   async list(filter: FilterRequest = {}, options: ListOptions = {}): Promise<Snapshot> {
-    return (await this.#list(filter, options)).snapshot;
+    return (await this.#list(wireFilter(filter), options)).snapshot;
   }
 
   /**
    * Lists processes and watches them from then on: what the snapshot does not show yet, the events
-   * tell, and nothing is in both.
+   * tell, and nothing is in both. Where events are missing, because they were read too slowly or the helper
+   * was away for too long, the event behind the `lost` is another snapshot to begin with.
    *
    * @example
    * ```ts
    * const { processes, events } = await bus.listAndWatch({ events: ['fork', 'exit'], comm: ['nginx'] });
-   * const living = new Set(processes.map(({ pid }) => pid));
+   * let living = new Set(processes.map(({ id }) => id));
    * for await (const event of events) {
-   *   if (event.type === 'fork') living.add(event.pid);
-   *   else if (event.type === 'exit') living.delete(event.pid);
-   *   else console.warn(`${event.type}: list again`); // some events were lost
+   *   if (event.type === 'fork') living.add(event.process.id);
+   *   else if (event.type === 'exit') living.delete(event.process.id);
+   *   else if (event.type === 'snapshot') living = new Set(event.processes.map(({ id }) => id));
    * }
    * ```
    *
    * @throws ProcbusError `bad-filter`, naming what is wrong
    */
   async listAndWatch(options: ListAndWatchOptions = {}): Promise<SnapshotAndEvents> {
-    const { ended, signal, bufferSize, ...filter } = options;
+    const { ended, signal, bufferSize, maxDelay, onLag, onResume, ...filter } = options;
     signal?.throwIfAborted();
     // Subscribed first: what happens while the snapshot is made waits in the watch.
-    const events = this.watch({ ...filter, signal, bufferSize });
+    const subscription = this.#subscribe({ ...filter, signal, bufferSize, maxDelay, onLag, onResume });
+    const { watch } = subscription;
     try {
-      const [{ seq, snapshot }] = await Promise.all([this.#list(filter, { ended, signal }), events.ready]);
-      events.skipTo(seq);
-      return { ...snapshot, events };
+      const [{ place, snapshot }] = await Promise.all([
+        this.#list(subscription.filter, { ended, signal }),
+        watch.ready,
+      ]);
+      watch.skipTo(place);
+      const listAgain = async (giveUp: AbortSignal): Promise<Listed> =>
+        this.#listAgain(() => subscription.filter, { ended, signal: giveUp });
+      return { ...snapshot, events: new SnapshotWatch(watch, listAgain, signal) };
     } catch (error) {
-      await events.return();
+      await watch.return();
       throw error;
     }
   }
 
   /** Asks for a sign of life; resolves with where the stream stands. */
-  async ping(): Promise<StreamPosition> {
-    return parseStreamPosition(await this.#request(clientMessage.ping).answer);
+  async ping(options: Pick<ListOptions, 'signal'> = {}): Promise<StreamPosition> {
+    return parseStreamPosition((await this.#ask(clientMessage.ping, options)).answer);
   }
 
   /** Asks the helper for its figures. */
-  async stats(): Promise<HelperStats> {
-    return (await this.#request(clientMessage.stats).answer) as HelperStats;
+  async stats(options: Pick<ListOptions, 'signal'> = {}): Promise<HelperStats> {
+    return (await this.#ask(clientMessage.stats, options)).answer as HelperStats;
   }
 
-  /** Ends the connection and all its watches. */
+  /** Ends the connection, or the attempts to make one, and all watches. */
   async close(): Promise<void> {
-    if (!this.#closing) {
-      this.#closing = true;
-      if (this.#socket.writable) this.#socket.end(packFrame(clientMessage.goodbye()));
-      // What is still on its way to us concerns nobody any more.
-      this.#socket.destroySoon();
-    }
-    await this.closed;
-    await this.#afterClose();
+    await this.#link.close();
+    await this.#afterClose?.();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
 
-  async #list(
-    request: FilterRequest,
-    { ended = false, signal }: ListOptions,
-  ): Promise<{ seq: number; snapshot: Snapshot }> {
-    signal?.throwIfAborted();
-    const filter = wireFilter(request);
+  #subscribe(options: WatchOptions): Subscription {
+    const subscription = new Subscription(options, () => this.#subscriptions.delete(subscription));
+    this.#subscriptions.add(subscription);
+    const { connection, end } = this.#link;
+    if (connection !== undefined) subscription.attach(connection);
+    else if (end !== undefined) subscription.fail(end);
+    return subscription;
+  }
+
+  async #list(filter: FilterRequest, { ended = false, signal }: ListOptions): Promise<Listed> {
     const parts: (readonly unknown[])[] = [];
-    const { answer } = this.#request((number) => clientMessage.snapshot(number, filter, ended), {
-      signal,
-      onPart: (part) => void parts.push(part),
-    });
-    const position = parseSnapshotPosition(await answer);
-    return { seq: position.seq, snapshot: readSnapshot(this.hello.epoch, position, parts) };
+    const { answer, connection } = await this.#ask(
+      (number) => clientMessage.snapshot(number, filter, ended),
+      {
+        signal,
+        onPart: (part) => void parts.push(part),
+      },
+    );
+    const position = parseSnapshotPosition(answer);
+    const place = { epoch: connection.hello.epoch, seq: position.seq };
+    return { place, snapshot: readSnapshot(place, position, parts) };
   }
 
-  #request(
+  /** Lists, over as many connections as it takes. */
+  async #listAgain(filter: () => FilterRequest, options: ListOptions): Promise<Listed> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await this.#list(filter(), options);
+      } catch (error) {
+        const code = error instanceof ProcbusError ? error.code : undefined;
+        const mayHelp = code === 'disconnected' || code === 'quota';
+        if (!mayHelp || !this.#link.survives(error)) throw error;
+        if (code === 'quota') await pause(backoff(attempt), options.signal);
+      }
+    }
+  }
+
+  async #ask(
     message: (number: number) => unknown[],
-    options?: RequestOptions,
-  ): { id: number; answer: Promise<unknown> } {
-    const { id, answer } = this.#requests.open(options);
-    const frame = packFrame(message(id));
-    if (!this.#socket.writable) {
-      this.#requests.reject(id, this.#disconnection());
-    } else if (frame.length - frameHeaderBytes > maxClientPayload) {
-      // The helper would close the connection, which others may use too.
-      const error = new ProcbusError('frame-too-large', `a filter of ${frame.length} bytes`, {
-        remedy: 'Use several subscriptions, or shorter lists.',
-      });
-      this.#requests.reject(id, error);
-    } else {
-      this.#socket.write(frame);
-    }
-    return { id, answer };
-  }
-
-  #take(message: HelperMessage): void {
-    switch (message.type) {
-      case 'events':
-        this.#watches.get(message.subscription)?.deliver(message.events, message.clockOffset);
-        break;
-      case 'lost':
-        this.#watches.get(message.subscription)?.lose(message.lost);
-        break;
-      case 'processes':
-        this.#requests.part(message.request, message.processes);
-        break;
-      case 'result':
-        this.#requests.resolve(message.request, message.value);
-        break;
-      case 'error':
-        if (message.request === null) this.#reason = errorOf(message.error);
-        else this.#requests.reject(message.request, errorOf(message.error));
-        break;
-      case 'goodbye':
-        this.#reason = errorOf(message.error);
-        break;
-      case 'hello':
-      case 'unknown':
-        break; // A later version may say more than we know of.
+    options: AskOptions,
+  ): Promise<{ answer: unknown; connection: Connection }> {
+    const connection = this.#link.connection ?? (await this.#link.connected(options.signal));
+    try {
+      return { answer: await connection.ask(message, options), connection };
+    } catch (error) {
+      if (error !== connection.reason || !this.#link.survives(error)) throw error;
+      const { message: why, code } = error as ProcbusError;
+      throw code === 'disconnected' ? error : new ProcbusError('disconnected', why, { cause: error });
     }
   }
-
-  #abandon(error: unknown): void {
-    this.#reason =
-      error instanceof ProcbusError ? error : new ProcbusError('internal', String(error), { cause: error });
-    this.#socket.destroy();
-  }
-
-  #disconnected(): void {
-    const error = this.#disconnection();
-    this.#requests.rejectAll(error);
-    for (const watch of this.#watches.values()) watch.fail(error);
-    this.#watches.clear();
-  }
-
-  #disconnection(): ProcbusError {
-    if (this.#reason !== undefined) return this.#reason;
-    if (this.#closing) return new ProcbusError('disconnected', 'the connection has been closed');
-    return new ProcbusError('disconnected', 'the helper has gone', {
-      remedy: 'Connect again; its log says why: journalctl -u procbus',
-    });
-  }
-}
-
-/** A filter as it travels: checked, and without the fields that are undefined, which msgpack has not. */
-function wireFilter({ not, ...request }: FilterRequest): object {
-  const filter = defined({ ...request, not: not === undefined ? undefined : defined(not) });
-  parseFilter(filter);
-  return filter;
-}
-
-function defined(fields: object): object {
-  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
 }

@@ -7,25 +7,40 @@ import { connect as connectSocket, type Socket } from 'node:net';
 import { userInfo } from 'node:os';
 import { defaultSocketPath, ProcbusError } from '@procbus/protocol';
 import { Bus } from './bus.ts';
+import { Connection } from './connection.ts';
+import type { ConnectionChange } from './link.ts';
 
-/** Where to connect. */
+/** Where to connect, and for how long. */
 export interface ConnectOptions {
   /** Path of the helper's socket; by default `$PROCBUS_SOCKET`, or `/run/procbus/procbus.sock`. */
   readonly socket?: string | undefined;
   /** Gives up connecting: the promise rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
+  /**
+   * Whether to connect again whenever the connection ends, until the bus is closed: at once, and then after longer
+   * and longer waits, of 100 ms to 5 s. True by default. If false, the watches of the bus end with its
+   * connection. What another connection would not mend ends the bus in any case: `not-permitted`,
+   * `not-granted`, `not-a-helper`, `version-mismatch`.
+   */
+  readonly reconnect?: boolean | undefined;
+  /** Told when the connection is lost, before each attempt to make another one, and when there is one. */
+  readonly onConnection?: ((change: ConnectionChange) => void) | undefined;
 }
 
 /**
- * Connects to the machine's helper.
+ * Connects to the machine's helper. If that fails the first time, it throws at once; from then on it
+ * connects again by itself, unless {@link ConnectOptions.reconnect} is false.
  *
- * @throws ProcbusError `no-helper`, `not-permitted`, `not-a-helper` or `version-mismatch`, each with
- * a remedy
+ * @throws ProcbusError `no-helper`, `not-permitted`, `not-granted`, `not-a-helper` or `version-mismatch`, each
+ * with a remedy
  */
 export async function connect(options: ConnectOptions = {}): Promise<Bus> {
-  const path = options.socket ?? socketPath();
-  options.signal?.throwIfAborted();
-  return Bus.open(await open(path, options.signal), options.signal);
+  const { socket: path = socketPath(), signal, reconnect = true, onConnection } = options;
+  const open = async (giveUp?: AbortSignal): Promise<Connection> => {
+    giveUp?.throwIfAborted();
+    return Connection.open(await openSocket(path, giveUp), giveUp);
+  };
+  return new Bus(await open(signal), { reopen: reconnect ? open : undefined, onConnection });
 }
 
 /** Where the machine's helper is to be found. */
@@ -33,7 +48,7 @@ export function socketPath(env: NodeJS.ProcessEnv = process.env): string {
   return env['PROCBUS_SOCKET'] ?? defaultSocketPath;
 }
 
-async function open(path: string, signal: AbortSignal | undefined): Promise<Socket> {
+async function openSocket(path: string, signal: AbortSignal | undefined): Promise<Socket> {
   const socket = connectSocket(path);
   try {
     await once(socket, 'connect', { signal });

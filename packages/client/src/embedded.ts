@@ -10,13 +10,14 @@ import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { ProcbusError } from '@procbus/protocol';
 import { Bus } from './bus.ts';
+import { Connection } from './connection.ts';
 
 /** The descriptor that the helper finds its end of the socket pair at. */
 const connectionFd = 3;
 
 /**
- * Starts a private helper. It needs what any helper needs: root or CAP_NET_ADMIN before Linux 6.6,
- * and the initial namespaces.
+ * Starts a private helper, which lives as long as its one connection. It needs what any helper needs: root
+ * or CAP_NET_ADMIN before Linux 6.6, and the initial namespaces.
  *
  * @param signal - gives up: the promise rejects with the signal's reason
  * @throws ProcbusError `no-helper` where procbusd is not installed, else what the helper says:
@@ -29,9 +30,8 @@ export async function startEmbedded(signal?: AbortSignal): Promise<Bus> {
     stdio: ['ignore', 'ignore', 'inherit', 'pipe'],
   });
   const exited = exitOf(child);
-  return Bus.open(child.stdio[connectionFd] as unknown as Socket, signal, async () => {
-    await exited;
-  });
+  const socket = child.stdio[connectionFd] as unknown as Socket;
+  return new Bus(await Connection.open(socket, signal), { afterClose: async () => exited });
 }
 
 /** Resolves when a child has ended, or could not be started. */

@@ -22,6 +22,8 @@ import { software } from './version.ts';
 /** How long a helper may take to answer our hello, in ms. */
 const helloDeadline = 10_000;
 
+const howToLook = 'Look at what the socket belongs to: ss -xlp';
+
 /** Who takes what a helper says behind its hello. */
 export interface Receiver {
   take(message: HelperMessage): void;
@@ -33,7 +35,8 @@ export interface Receiver {
  * Greets the helper at the other end of a connected socket.
  *
  * @param begin - makes the receiver when the helper's hello has come
- * @throws ProcbusError `not-a-helper`, `version-mismatch`, or what the helper refuses us with
+ * @throws ProcbusError `not-a-helper`, `version-mismatch`, `disconnected`, `no-helper` if it does not answer,
+ * or what the helper refuses us with
  */
 export async function greet<R extends Receiver>(
   socket: Socket,
@@ -48,7 +51,7 @@ export async function greet<R extends Receiver>(
       socket.destroy();
       reject(error);
     };
-    const timeout = setTimeout(() => fail(notAHelper('it does not answer')), helloDeadline);
+    const timeout = setTimeout(() => fail(silent()), helloDeadline);
     const onAbort = (): void => fail(signal?.reason);
     const onClose = (): void =>
       fail(
@@ -115,19 +118,24 @@ function helloOf(message: HelperMessage): HelperHello {
 }
 
 /** The error that a helper told; its code may be of a later version. */
-export function errorOf({ code, message, remedy }: WireError): ProcbusError {
+export function errorOf({ code, message, remedy, oldest }: WireError): ProcbusError {
   const known = isErrorCode(code) ? code : 'internal';
+  return new ProcbusError(known, known === code ? message : `${code}: ${message}`, { remedy, oldest });
+}
+
+/** The error for a peer that says nothing: it may be a helper that is stuck, so trying again may help. */
+function silent(): ProcbusError {
   return new ProcbusError(
-    known,
-    known === code ? message : `${code}: ${message}`,
-    remedy === undefined ? {} : { remedy },
+    'no-helper',
+    `what listens there has not answered within ${helloDeadline / 1000} seconds`,
+    { remedy: howToLook },
   );
 }
 
 /** The error for a peer that does not behave like a helper. */
 function notAHelper(why: string, cause?: unknown): ProcbusError {
   return new ProcbusError('not-a-helper', `what listens there is no procbusd: ${why}`, {
-    remedy: 'Look at what the socket belongs to: ss -xlp',
+    remedy: howToLook,
     cause,
   });
 }

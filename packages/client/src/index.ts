@@ -17,8 +17,15 @@
 export { Bus } from './bus.ts';
 export { connect, type ConnectOptions } from './connect.ts';
 export { startEmbedded } from './embedded.ts';
-export type { ListAndWatchOptions, ListOptions, Snapshot, SnapshotAndEvents } from './snapshot.ts';
-export type { HelperStats } from './stats.ts';
+export type { ConnectionChange } from './link.ts';
+export type { ListOptions, Snapshot } from './snapshot.ts';
+export {
+  SnapshotWatch,
+  type ListAndWatchOptions,
+  type SnapshotAndEvents,
+  type SnapshotEvent,
+} from './snapshot-watch.ts';
+export type { ConnectionStats, HelperFigures, HelperStats, PeerStats, UserStats } from './stats.ts';
 export { Watch, type WatchOptions } from './watch.ts';
 export {
   defaultSocketPath,
@@ -38,8 +45,10 @@ export {
   type FilterRequest,
   type ForkEvent,
   type GidEvent,
+  type Grant,
   type HelperHello,
   type Include,
+  type LagPolicy,
   type LostEvent,
   type LostWhere,
   type ProcessEvent,

@@ -1,8 +1,13 @@
 /*
  * A snapshot: the processes of the machine, all as they were at one point of the stream of events.
  */
-import { processRecordFromWire, type ProcessRecord, type SnapshotPosition } from '@procbus/protocol';
-import type { Watch, WatchOptions } from './watch.ts';
+import {
+  formatCursor,
+  processRecordFromWire,
+  type Cursor,
+  type ProcessRecord,
+  type SnapshotPosition,
+} from '@procbus/protocol';
 
 /** The processes that a filter lets through, at one moment. */
 export interface Snapshot {
@@ -10,11 +15,6 @@ export interface Snapshot {
   readonly cursor: string;
   /** Ordered by pid. */
   readonly processes: readonly ProcessRecord[];
-}
-
-/** A snapshot, and all that happens from then on. */
-export interface SnapshotAndEvents extends Snapshot {
-  readonly events: Watch;
 }
 
 /** How to list. */
@@ -25,17 +25,14 @@ export interface ListOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** What to list and to watch, and how; the signal ends the watch, too. */
-export interface ListAndWatchOptions extends WatchOptions, Pick<ListOptions, 'ended'> {}
-
 /**
  * Reads a snapshot from the parts it came in; they can be read only when its position is known.
  *
  * @throws ProcbusError `bad-message`
  */
 export function readSnapshot(
-  epoch: string,
-  { seq, kernelTime, clockOffset }: SnapshotPosition,
+  place: Cursor,
+  { kernelTime, clockOffset }: SnapshotPosition,
   parts: readonly (readonly unknown[])[],
 ): Snapshot {
   const processes = parts
@@ -43,5 +40,5 @@ export function readSnapshot(
     .map((process) => processRecordFromWire(process, kernelTime, clockOffset))
     // A pid is given anew, so one that has ended may have the pid of one that lives.
     .toSorted((a, b) => a.pid - b.pid || (a.startTime < b.startTime ? -1 : 1));
-  return { cursor: `${epoch}:${seq}`, processes };
+  return { cursor: formatCursor(place), processes };
 }

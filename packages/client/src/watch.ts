@@ -1,21 +1,22 @@
 /*
- * A subscription, as the reader of it sees it.
+ * A subscription, as the reader of it sees it: an async iterator over an {@link EventQueue}.
  *
- * Idea: what the helper sends is queued as it came and decoded when it is read; the queue is bounded
- * in events. What does not fit is counted, and the reader is told in its place.
- * Invariant: events read + events in `lost {where: "queue"}` = events that arrived.
+ * It knows nothing of connections; a {@link Subscription} fills it, over as many of them as it takes.
  */
 import {
-  eventFromWire,
-  joinLosses,
+  formatCursor,
   lossToEvent,
   ProcbusError,
-  stampFromWire,
+  type Cursor,
   type FilterRequest,
+  type LagPolicy,
+  type LostEvent,
   type Loss,
   type StreamEvent,
   type StreamPosition,
 } from '@procbus/protocol';
+import { deferred, type Deferred } from './deferred.ts';
+import { EventQueue } from './event-queue.ts';
 
 /** What to watch, and how. */
 export interface WatchOptions extends FilterRequest {
@@ -23,18 +24,42 @@ export interface WatchOptions extends FilterRequest {
   readonly signal?: AbortSignal | undefined;
   /** Events that may wait to be read; what does not fit is told as `lost`. By default 65,536. */
   readonly bufferSize?: number | undefined;
+  /**
+   * Begin in the past, with what the helper's journal holds: behind a cursor, such as another watch's
+   * {@link Watch.cursor}, or at a time.
+   */
+  readonly since?: string | Date | undefined;
+  /**
+   * What to do where the journal no longer reaches back to the cursor in `since`: throw `gone`, whose `oldest`
+   * is the oldest cursor that it does reach back to (the default), or begin there, with a
+   * `lost {where: "journal"}`. A time is never gone: there it is always the latter.
+   */
+  readonly onGone?: 'throw' | 'lost' | undefined;
+  /** ms for which the helper may hold an event back, so that one message tells of many: 0 to 10,000, by default 20. */
+  readonly maxDelay?: number | undefined;
+  /**
+   * What to do where events come faster than they are read: leave some out and tell so with `lost {where: "queue"}`
+   * (`drop`, the default), or end the watch with the error `lagged` (`disconnect`). This watch then begins no
+   * more by itself; {@link Watch.cursor} says where another one has to. Where it is the helper's queue that is full, the
+   * connection ends, with all watches of it that asked for this; others go on over the next connection.
+   */
+  readonly onLag?: LagPolicy | undefined;
+  /**
+   * Called when the watch goes on over another connection, with what is missing in between, if anything is: it
+   * is also told as an event in its place.
+   */
+  readonly onResume?: ((lost: LostEvent | undefined) => void) | undefined;
 }
+
+/** What a watch itself has to know of its options. */
+export type ReadingOptions = Pick<WatchOptions, 'signal' | 'bufferSize' | 'onLag'> & {
+  /** The cursor that it is to begin behind. */
+  readonly since?: Cursor | undefined;
+};
 
 const defaultBufferSize = 65_536;
 
-/** Events of one delivery that are still to be read. */
-interface Delivery {
-  readonly events: readonly unknown[];
-  readonly clockOffset: bigint;
-  next: number;
-}
-
-/** What a watch needs of its connection. */
+/** What a watch needs of its subscription. */
 export interface WatchHost {
   /** Called once, when the watch ends on the reader's side. */
   unsubscribe(): void;
@@ -42,39 +67,33 @@ export interface WatchHost {
 
 /**
  * An async iterator over events, for one reader. `break`, `return` and an aborted signal end the
- * subscription; a lost connection throws `disconnected` or `stopping` once all that had arrived is read.
+ * subscription. It outlives connections, unless the bus was told not to reconnect: then it throws
+ * `disconnected` or `stopping` once all that had arrived is read.
  */
 export class Watch implements AsyncIterableIterator<StreamEvent, undefined> {
-  /** Resolves when the helper has subscribed us: whatever happens from then on is told. */
+  /** Resolves when the helper has subscribed us, the first time: whatever happens from then on is told. */
   readonly ready: Promise<StreamPosition>;
 
   readonly #host: WatchHost;
-  readonly #limit: number;
+  readonly #queue: EventQueue;
   readonly #signal: AbortSignal | undefined;
+  readonly #failsOnLag: boolean;
   readonly #onAbort = (): void => this.#stop(this.#signal?.reason);
-  readonly #queue: (Delivery | Loss)[] = [];
-  #buffered = 0;
-  /** What is told up to here is not for the reader; 0 once that is past. */
-  #skipTo = 0;
-  #waiting:
-    | { resolve: (result: IteratorResult<StreamEvent, undefined>) => void; reject: (error: unknown) => void }
-    | undefined;
+  readonly #begun: Deferred<StreamPosition> = deferred();
+  #waiting: Deferred<IteratorResult<StreamEvent, undefined>> | undefined;
   #ended = false;
   #failure: { readonly error: unknown } | undefined;
   #read = false;
 
   /** Use {@link Bus.watch}. */
-  constructor(
-    host: WatchHost,
-    ready: Promise<StreamPosition>,
-    options: Pick<WatchOptions, 'signal' | 'bufferSize'>,
-  ) {
+  constructor(host: WatchHost, options: ReadingOptions = {}) {
     this.#host = host;
-    this.#limit = bufferSize(options);
+    this.#queue = new EventQueue(bufferSize(options), options.since);
     this.#signal = options.signal;
-    this.ready = ready;
+    this.#failsOnLag = options.onLag === 'disconnect';
+    this.ready = this.#begun.promise;
     // A failure to subscribe reaches the reader too, so nobody has to wait for `ready`.
-    ready.catch((error: unknown) => this.fail(error));
+    this.ready.catch(() => undefined);
     this.#signal?.addEventListener('abort', this.#onAbort);
     // Not from within the constructor: the connection does not know this watch yet.
     if (this.#signal?.aborted === true) queueMicrotask(this.#onAbort);
@@ -82,7 +101,22 @@ export class Watch implements AsyncIterableIterator<StreamEvent, undefined> {
 
   /** Events that have arrived and are not read yet. */
   get buffered(): number {
-    return this.#buffered;
+    return this.#queue.buffered;
+  }
+
+  /**
+   * The place in the stream behind the last event that was read, to be given as `since` to another watch: it
+   * will miss nothing and double nothing. It moves on without events too, where the filter lets none
+   * through. Undefined as long as the watch has not begun and has no cursor to begin behind.
+   */
+  get cursor(): string | undefined {
+    const { read } = this.#queue;
+    return read === undefined ? undefined : formatCursor(read);
+  }
+
+  /** @internal How far the stream has arrived. */
+  get received(): Cursor | undefined {
+    return this.#queue.received;
   }
 
   /** @throws ProcbusError `usage` for a second reader: each would get a part of the events */
@@ -97,19 +131,11 @@ export class Watch implements AsyncIterableIterator<StreamEvent, undefined> {
   }
 
   async next(): Promise<IteratorResult<StreamEvent, undefined>> {
-    const event = this.#take();
-    if (event !== undefined) return { done: false, value: event };
-    if (this.#failure !== undefined) {
-      const { error } = this.#failure;
-      this.#failure = undefined;
-      throw error;
-    }
-    if (this.#ended) return { done: true, value: undefined };
-    if (this.#waiting !== undefined)
-      throw new ProcbusError('usage', 'next() is called before the last one has settled');
-    return new Promise((resolve, reject) => {
-      this.#waiting = { resolve, reject };
-    });
+    const result = this.#poll();
+    if (result !== undefined) return result;
+    if (this.#waiting !== undefined) throw twoAtOnce();
+    this.#waiting = deferred();
+    return this.#waiting.promise;
   }
 
   async return(): Promise<IteratorReturnResult<undefined>> {
@@ -117,107 +143,83 @@ export class Watch implements AsyncIterableIterator<StreamEvent, undefined> {
     return { done: true, value: undefined };
   }
 
-  /** @internal Takes what the helper sent. */
-  deliver(events: readonly unknown[], clockOffset: bigint): void {
+  /**
+   * @internal What is delivered from here on lies behind a place.
+   *
+   * @param missing - what is missing before it
+   */
+  begin({ epoch, seq, clockOffset }: Cursor & StreamPosition, missing?: Loss): LostEvent | undefined {
+    if (this.#ended) return undefined;
+    this.#queue.begin({ epoch, seq }, missing);
+    this.#begun.resolve({ seq, clockOffset });
+    this.#wake();
+    return missing === undefined ? undefined : lossToEvent(missing);
+  }
+
+  /** @internal Takes what the helper sent: the stream has been looked through up to `seq`. */
+  deliver(seq: number, events: readonly unknown[], clockOffset: bigint): void {
     if (this.#ended) return;
-    this.#add(events, clockOffset);
+    if (this.#failsOnLag && !this.#queue.fits(events.length)) {
+      this.#host.unsubscribe();
+      this.fail(lagged());
+      return;
+    }
+    this.#queue.add(seq, events, clockOffset);
     this.#wake();
   }
 
   /** @internal Takes a loss, in its place. */
   lose(loss: Loss): void {
     if (this.#ended) return;
-    this.#addLoss(loss);
+    this.#queue.lose(loss);
     this.#wake();
   }
 
-  /** @internal Leaves out what is told up to a sequence number; to be called before anything is read. */
-  skipTo(seq: number): void {
-    const queue = this.#queue.splice(0);
-    this.#buffered = 0;
-    this.#skipTo = seq;
-    for (const queued of queue) {
-      if ('where' in queued) this.#addLoss(queued);
-      else this.#add(queued.events, queued.clockOffset);
-    }
+  /** @internal Leaves out what is told up to a place, which the reader has reached some other way. */
+  skipTo(place: Cursor): void {
+    this.#queue.skipTo(place);
   }
 
   /** @internal Ends the watch; what has arrived can still be read, then `error` is thrown. */
   fail(error: unknown): void {
     if (this.#ended) return;
-    this.#finish();
+    this.#finish(error);
     this.#failure = { error };
     this.#wake();
-  }
-
-  #add(delivered: readonly unknown[], clockOffset: bigint): void {
-    const events = this.#fresh(delivered);
-    if (events.length === 0) return;
-    if (this.#buffered + events.length > this.#limit) {
-      this.#addLoss(lossOf(events, clockOffset));
-      return;
-    }
-    this.#buffered += events.length;
-    this.#queue.push({ events, clockOffset, next: 0 });
-  }
-
-  #addLoss(loss: Loss): void {
-    if (loss.to <= this.#skipTo) return;
-    // Behind the last delivery there is at most one loss of each kind, however long nobody reads.
-    for (let at = this.#queue.length - 1; at >= 0; at--) {
-      const queued = this.#queue[at] as Delivery | Loss;
-      if (!('where' in queued)) break;
-      if (queued.where !== loss.where) continue;
-      this.#queue[at] = joinLosses(queued, loss);
-      return;
-    }
-    this.#queue.push(loss.from > this.#skipTo ? loss : lossBehind(loss, this.#skipTo));
-  }
-
-  /** Events that are not to be skipped. Once there is one, so are all that follow. */
-  #fresh(events: readonly unknown[]): readonly unknown[] {
-    if (this.#skipTo === 0) return events;
-    const first = events.findIndex((wire) => !isUpTo(wire, this.#skipTo));
-    if (first < 0) return [];
-    this.#skipTo = 0;
-    return first === 0 ? events : events.slice(first);
   }
 
   /** Ends the watch on the reader's side: nothing more is read. */
   #stop(reason: unknown): void {
     if (this.#ended) return;
-    this.#finish();
-    this.#queue.length = 0;
-    this.#buffered = 0;
+    this.#finish(reason ?? new ProcbusError('disconnected', 'the watch was left before it had begun'));
+    this.#queue.clear();
     this.#failure = reason === undefined ? undefined : { error: reason };
     this.#host.unsubscribe();
     this.#wake();
   }
 
-  #finish(): void {
+  #finish(error: unknown): void {
     this.#ended = true;
     this.#signal?.removeEventListener('abort', this.#onAbort);
+    this.#begun.reject(error);
+  }
+
+  /** What next() gives, as far as that is known by now. */
+  #poll(): IteratorResult<StreamEvent, undefined> | undefined {
+    const event = this.#take();
+    if (event !== undefined) return { done: false, value: event };
+    if (this.#failure !== undefined) {
+      const { error } = this.#failure;
+      this.#failure = undefined;
+      throw error;
+    }
+    return this.#ended ? { done: true, value: undefined } : undefined;
   }
 
   /** The next event that has arrived. */
   #take(): StreamEvent | undefined {
-    for (let head = this.#queue[0]; head !== undefined; head = this.#queue[0]) {
-      if ('where' in head) {
-        this.#queue.shift();
-        return lossToEvent(head);
-      }
-      const wire = head.events[head.next++];
-      if (head.next === head.events.length) this.#queue.shift();
-      this.#buffered--;
-      const event = this.#decode(wire, head.clockOffset);
-      if (event !== undefined) return event;
-    }
-    return undefined;
-  }
-
-  #decode(wire: unknown, clockOffset: bigint): StreamEvent | undefined {
     try {
-      return eventFromWire(wire, clockOffset);
+      return this.#queue.take();
     } catch (error) {
       // A rejected next() ends the reader's loop, but does not call return().
       this.#stop(undefined);
@@ -225,34 +227,33 @@ export class Watch implements AsyncIterableIterator<StreamEvent, undefined> {
     }
   }
 
-  /** Settles a reader that waits, by the rules of {@link next}. */
+  /** Settles a reader that waits, if there is anything to settle it with. */
   #wake(): void {
     const waiting = this.#waiting;
     if (waiting === undefined) return;
     this.#waiting = undefined;
-    this.next().then(waiting.resolve, waiting.reject);
+    try {
+      const result = this.#poll();
+      if (result === undefined) this.#waiting = waiting;
+      else waiting.resolve(result);
+    } catch (error) {
+      waiting.reject(error);
+    }
   }
 }
 
-function bufferSize({ bufferSize: size = defaultBufferSize }: Pick<WatchOptions, 'bufferSize'>): number {
+function bufferSize({ bufferSize: size = defaultBufferSize }: ReadingOptions): number {
   if (Number.isSafeInteger(size) && size > 0) return size;
   throw new ProcbusError('usage', `bufferSize: ${size} is not a number of events`);
 }
 
-/** The loss of a whole delivery. */
-function lossOf(events: readonly unknown[], clockOffset: bigint): Loss {
-  const { seq: from } = stampFromWire(events[0]);
-  const { seq: to, kernelTime } = stampFromWire(events.at(-1));
-  return { where: 'queue', count: events.length, from, to, kernelTime, clockOffset };
+/** @internal The error of a reader that asks for the next event before it has got the last one. */
+export function twoAtOnce(): ProcbusError {
+  return new ProcbusError('usage', 'next() is called before the last one has settled');
 }
 
-/** The part of a loss behind a sequence number. How many it was there nobody knows; not more than fit. */
-function lossBehind(loss: Loss, seq: number): Loss {
-  const from = seq + 1;
-  return { ...loss, from, count: Math.min(loss.count, loss.to - from + 1) };
-}
-
-/** A malformed event is not skipped: its reader is told. */
-function isUpTo(wire: unknown, seq: number): boolean {
-  return Array.isArray(wire) && typeof wire[1] === 'number' && wire[1] <= seq;
+function lagged(): ProcbusError {
+  return new ProcbusError('lagged', 'the watch is read too slowly: events came faster than they were read', {
+    remedy: 'Read faster, watch less, or give it a larger bufferSize; watch again with since: watch.cursor.',
+  });
 }

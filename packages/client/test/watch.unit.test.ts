@@ -1,16 +1,30 @@
 import { getEventListeners } from 'node:events';
-import { ProcbusError, type StreamEvent } from '@procbus/protocol';
+import { ProcbusError, type Cursor, type Loss, type StreamEvent } from '@procbus/protocol';
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { kernelLoss } from '../../../test/support/loss.ts';
-import { Watch, type WatchOptions } from '../src/watch.ts';
+import { Watch, type ReadingOptions } from '../src/watch.ts';
 
-/** A watch, and how often it unsubscribed. */
-function open(options: WatchOptions = {}): { watch: Watch; unsubscribed: () => number } {
+/** A watch that has not begun, and how often it unsubscribed. */
+function openUnbegun(options: ReadingOptions = {}): { watch: Watch; unsubscribed: () => number } {
   let count = 0;
   const host = { unsubscribe: (): void => void count++ };
-  const ready = Promise.resolve({ seq: 0, clockOffset: 0n });
-  return { watch: new Watch(host, ready, options), unsubscribed: () => count };
+  return { watch: new Watch(host, options), unsubscribed: () => count };
+}
+
+/** A watch that begins with the first event there ever was, and how often it unsubscribed. */
+function open(options: ReadingOptions = {}): { watch: Watch; unsubscribed: () => number } {
+  const opened = openUnbegun(options);
+  opened.watch.begin({ ...at(0), clockOffset: 0n });
+  return opened;
+}
+
+const at = (seq: number, epoch = 'e'): Cursor => ({ epoch, seq });
+
+/** Delivers events; the stream has been looked through up to the last of them. */
+function tell(watch: Watch, events: readonly unknown[], clockOffset = 0n): void {
+  const numbers = events.flatMap((wire) => (wire as unknown[]).slice(1, 2)).filter(Number.isInteger);
+  watch.deliver(Math.max(0, ...(numbers as number[])), events, clockOffset);
 }
 
 const about = { process: { id: '1.1', comm: 'sh', detail: 'complete' } };
@@ -38,9 +52,9 @@ const cover = (event: StreamEvent): unknown =>
 describe('reading', () => {
   test('gives events in order, however they are grouped', async () => {
     const { watch } = open();
-    watch.deliver(execs(1, 3), 0n);
-    watch.deliver([], 0n);
-    watch.deliver(execs(4, 4), 0n);
+    tell(watch, execs(1, 3));
+    tell(watch, []);
+    tell(watch, execs(4, 4));
     watch.fail(gone);
     expect((await readAll(watch)).map(cover)).toEqual([1, 2, 3, 4]);
   });
@@ -48,8 +62,8 @@ describe('reading', () => {
   test('waits for what comes', async () => {
     const { watch } = open();
     const next = watch.next();
-    watch.deliver([['freeze', 1, 1n, 0, 1, 1]], 0n); // of a type that this version does not know
-    watch.deliver([exec(2)], 1_000n);
+    tell(watch, [['freeze', 1, 1n, 0, 1, 1]]); // of a type that this version does not know
+    tell(watch, [exec(2)], 1_000n);
     expect(await next).toMatchObject({ value: { seq: 2, time: '1970-01-01T00:00:00.000001Z' } });
     expect(watch.buffered).toBe(0);
   });
@@ -64,13 +78,13 @@ describe('reading', () => {
     const { watch } = open();
     const first = watch.next();
     await expect(watch.next()).rejects.toThrow(expect.objectContaining({ code: 'usage' }));
-    watch.deliver([exec(1)], 0n);
+    tell(watch, [exec(1)]);
     expect(await first).toMatchObject({ done: false, value: { seq: 1 } });
   });
 
   test('stops at a malformed event, and gives the subscription up', async () => {
     const { watch, unsubscribed } = open();
-    watch.deliver([exec(1), ['exec', 'x'], exec(3)], 0n);
+    tell(watch, [exec(1), ['exec', 'x'], exec(3)]);
     const read: unknown[] = [];
     const reading = (async () => {
       for await (const event of watch) read.push(cover(event));
@@ -84,13 +98,13 @@ describe('reading', () => {
 describe('a reader that is too slow', () => {
   test('is told what did not fit, in its place', async () => {
     const { watch } = open({ bufferSize: 4 });
-    watch.deliver(execs(1, 3), 0n);
-    watch.deliver(execs(4, 5), 0n);
-    watch.deliver(execs(6, 8), 0n);
+    tell(watch, execs(1, 3));
+    tell(watch, execs(4, 5));
+    tell(watch, execs(6, 8));
     expect(watch.buffered).toBe(3);
     expect(await watch.next()).toMatchObject({ value: { seq: 1 } });
-    watch.deliver(execs(9, 10), 0n);
-    watch.deliver(execs(11, 11), 0n);
+    tell(watch, execs(9, 10));
+    tell(watch, execs(11, 11));
     watch.fail(gone);
     expect((await readAll(watch)).map(cover)).toEqual([
       2,
@@ -104,10 +118,10 @@ describe('a reader that is too slow', () => {
 
   test('is told of each kind of loss apart, and of one kind at once', async () => {
     const { watch } = open({ bufferSize: 1 });
-    watch.deliver([exec(1)], 0n);
+    tell(watch, [exec(1)]);
     watch.lose(kernelLoss(2, 5));
     watch.lose(kernelLoss(6, 6));
-    watch.deliver([exec(7)], 0n);
+    tell(watch, [exec(7)]);
     watch.fail(gone);
     expect((await readAll(watch)).map(cover)).toEqual([1, ['kernel', 2, 6, 5], ['queue', 7, 7, 1]]);
   });
@@ -128,7 +142,7 @@ describe('a reader that is too slow', () => {
           let seq = 0;
           for (const next of steps) {
             if ('deliver' in next) {
-              watch.deliver(execs(seq + 1, seq + next.deliver), 0n);
+              tell(watch, execs(seq + 1, seq + next.deliver));
               seq += next.deliver;
             } else if ('lose' in next) {
               watch.lose(kernelLoss(seq + 1, seq + next.lose));
@@ -170,22 +184,22 @@ describe('a reader that is too slow', () => {
 describe('a watch that begins behind a snapshot', () => {
   test('leaves out what the snapshot shows, whether it came before or comes later', async () => {
     const { watch } = open();
-    watch.deliver(execs(1, 3), 0n);
-    watch.deliver(execs(4, 6), 0n);
-    watch.skipTo(5);
+    tell(watch, execs(1, 3));
+    tell(watch, execs(4, 6));
+    watch.skipTo(at(5));
     expect(watch.buffered).toBe(1);
-    watch.deliver(execs(7, 8), 0n);
+    tell(watch, execs(7, 8));
     watch.fail(gone);
     expect((await readAll(watch)).map(cover)).toEqual([6, 7, 8]);
   });
 
   test('leaves out what comes late, and from then on nothing', async () => {
     const { watch } = open();
-    watch.skipTo(5);
-    watch.deliver(execs(1, 4), 0n);
+    watch.skipTo(at(5));
+    tell(watch, execs(1, 4));
     watch.lose(kernelLoss(5, 5));
-    watch.deliver(execs(6, 7), 0n);
-    watch.deliver(execs(8, 9), 0n);
+    tell(watch, execs(6, 7));
+    tell(watch, execs(8, 9));
     watch.fail(gone);
     expect((await readAll(watch)).map(cover)).toEqual([6, 7, 8, 9]);
   });
@@ -193,10 +207,10 @@ describe('a watch that begins behind a snapshot', () => {
   test('leaves out a loss that ends before it, and the part of one that reaches over it', async () => {
     const { watch } = open({ bufferSize: 3 });
     watch.lose(kernelLoss(1, 4));
-    watch.deliver(execs(5, 6), 0n);
-    watch.deliver(execs(7, 20), 0n);
+    tell(watch, execs(5, 6));
+    tell(watch, execs(7, 20));
     watch.lose(kernelLoss(21, 22));
-    watch.skipTo(18);
+    watch.skipTo(at(18));
     expect(watch.buffered).toBe(0);
     watch.fail(gone);
     expect((await readAll(watch)).map(cover)).toEqual([
@@ -207,29 +221,179 @@ describe('a watch that begins behind a snapshot', () => {
 
   test('keeps what had arrived when the connection ends at this moment', async () => {
     const { watch } = open();
-    watch.deliver(execs(1, 9), 0n);
+    tell(watch, execs(1, 9));
     watch.fail(gone);
-    watch.skipTo(7);
+    watch.skipTo(at(7));
     expect((await readAll(watch)).map(cover)).toEqual([8, 9]);
   });
 
   test('does not take a malformed event for one that may be skipped', async () => {
     const { watch } = open();
-    watch.deliver([exec(1), ['exec', 'x'], exec(3)], 0n);
-    watch.skipTo(3);
+    tell(watch, [exec(1), ['exec', 'x'], exec(3)]);
+    watch.skipTo(at(3));
     await expect(watch.next()).rejects.toThrow(expect.objectContaining({ code: 'bad-message' }));
+  });
+});
+
+describe('the cursor of a watch', () => {
+  test('is not known before it begins, unless it was told where', () => {
+    expect(openUnbegun().watch.cursor).toBeUndefined();
+    expect(openUnbegun({ since: at(7) }).watch.cursor).toBe('e:7');
+    expect(open().watch.cursor).toBe('e:0');
+  });
+
+  test('lies behind what has been read, and not behind what has arrived', async () => {
+    const { watch } = open();
+    watch.deliver(20, execs(3, 5), 0n);
+    watch.lose(kernelLoss(21, 24));
+    watch.deliver(30, execs(25, 26), 0n);
+    expect([watch.cursor, watch.received]).toEqual(['e:0', at(30)]);
+    const seen: unknown[] = [];
+    for (let left = 6; left > 0; left--) {
+      await watch.next();
+      seen.push(watch.cursor);
+    }
+    expect(seen).toEqual(['e:3', 'e:4', 'e:20', 'e:24', 'e:25', 'e:30']);
+  });
+
+  test('moves on with heartbeats, but only behind what has been read', async () => {
+    const { watch } = open();
+    watch.deliver(5, [], 0n);
+    expect(watch.cursor).toBe('e:5');
+    watch.deliver(8, execs(7, 8), 0n);
+    watch.deliver(12, [], 0n);
+    expect(watch.cursor).toBe('e:5');
+    await watch.next();
+    expect(watch.cursor).toBe('e:7');
+    await watch.next();
+    expect(watch.cursor).toBe('e:12');
+    const next = watch.next();
+    watch.deliver(15, [], 0n);
+    expect(watch.cursor).toBe('e:15');
+    watch.deliver(16, execs(16, 16), 0n);
+    expect(await next).toMatchObject({ value: { seq: 16 } });
+  });
+
+  test('moves over what did not fit when that is told', async () => {
+    const { watch } = open({ bufferSize: 2 });
+    watch.deliver(3, execs(1, 2), 0n);
+    watch.deliver(9, execs(4, 8), 0n);
+    watch.deliver(10, [], 0n);
+    await watch.next();
+    await watch.next();
+    expect(watch.cursor).toBe('e:3');
+    expect(await watch.next()).toMatchObject({ value: { where: 'queue', from: 4, to: 8 } });
+    expect(watch.cursor).toBe('e:10');
+  });
+
+  test('stays where it is when the watch is left, whatever was unread', async () => {
+    const { watch } = open();
+    tell(watch, execs(1, 9));
+    await watch.next();
+    await watch.return();
+    expect(watch.cursor).toBe('e:1');
+  });
+});
+
+describe('a watch that goes on elsewhere', () => {
+  const missing = (to: number, from = 0): Loss => ({ ...kernelLoss(from, to), where: 'journal', count: 0 });
+
+  test('at the same place tells nothing of it', async () => {
+    const { watch } = open();
+    tell(watch, execs(1, 2));
+    watch.begin({ ...at(2), clockOffset: 0n });
+    tell(watch, execs(3, 4));
+    watch.fail(gone);
+    expect((await readAll(watch)).map(cover)).toEqual([1, 2, 3, 4]);
+  });
+
+  test('in another epoch tells what is missing, between what is unread of the old one and the new one', async () => {
+    const { watch } = open();
+    tell(watch, execs(100, 101));
+    watch.begin({ ...at(5, 'f'), clockOffset: 0n }, missing(5));
+    tell(watch, execs(6, 6));
+    expect([watch.cursor, watch.received]).toEqual(['e:0', at(6, 'f')]);
+    const seen: unknown[] = [];
+    for (let left = 4; left > 0; left--) {
+      const { value } = await watch.next();
+      seen.push([cover(value as StreamEvent), watch.cursor]);
+    }
+    expect(seen).toEqual([
+      [100, 'e:100'],
+      [101, 'e:101'],
+      [['journal', 0, 5, 0], 'f:5'],
+      [6, 'f:6'],
+    ]);
+  });
+
+  test('keeps its cursor before what is missing at its very beginning', async () => {
+    const { watch } = openUnbegun({ since: at(100) });
+    watch.begin({ ...at(5, 'f'), clockOffset: 0n }, missing(5));
+    watch.deliver(7, [], 0n);
+    expect(watch.cursor).toBe('e:100');
+    await watch.next();
+    expect(watch.cursor).toBe('f:7');
+  });
+
+  test('again and again while nobody reads keeps one hole of each kind, in order', async () => {
+    const { watch } = open();
+    tell(watch, execs(1, 1));
+    for (const epoch of ['f', 'g', 'h']) {
+      watch.begin({ ...at(5, epoch), clockOffset: 0n }, missing(5));
+      watch.lose(kernelLoss(6, 8));
+    }
+    watch.fail(gone);
+    expect((await readAll(watch)).map(cover)).toEqual([1, ['journal', 0, 5, 0], ['kernel', 6, 8, 9]]);
+    expect(watch.cursor).toBe('h:8');
+  });
+
+  test('after a snapshot of a later epoch leaves out all before it, also what is still to come', async () => {
+    const { watch } = open();
+    tell(watch, execs(1, 9));
+    watch.skipTo(at(40, 'f'));
+    expect([watch.buffered, watch.cursor, watch.received]).toEqual([0, 'f:40', at(40, 'f')]);
+    watch.begin({ ...at(30, 'f'), clockOffset: 0n }, missing(30));
+    tell(watch, execs(31, 42));
+    watch.begin({ ...at(5, 'g'), clockOffset: 0n }, missing(5));
+    tell(watch, execs(6, 7));
+    watch.fail(gone);
+    expect((await readAll(watch)).map(cover)).toEqual([41, 42, ['journal', 0, 5, 0], 6, 7]);
+  });
+
+  test('after a snapshot of an epoch that has ended meanwhile has what followed that', async () => {
+    const { watch } = open();
+    tell(watch, execs(1, 9));
+    watch.begin({ ...at(5, 'f'), clockOffset: 0n }, missing(5));
+    tell(watch, execs(6, 7));
+    watch.skipTo(at(8));
+    watch.fail(gone);
+    expect((await readAll(watch)).map(cover)).toEqual([9, ['journal', 0, 5, 0], 6, 7]);
+  });
+});
+
+describe('a watch that would rather end than lose events', () => {
+  test('ends with lagged when its buffer is full, after what is in it, and gives the subscription up', async () => {
+    const { watch, unsubscribed } = open({ bufferSize: 4, onLag: 'disconnect' });
+    tell(watch, execs(1, 3));
+    tell(watch, execs(4, 5));
+    tell(watch, execs(6, 6));
+    expect(unsubscribed()).toBe(1);
+    for (const seq of [1, 2, 3]) expect(await watch.next()).toMatchObject({ value: { seq } });
+    await expect(watch.next()).rejects.toMatchObject({ code: 'lagged' });
+    expect(await watch.next()).toEqual({ done: true, value: undefined });
+    expect(watch.cursor).toBe('e:3');
   });
 });
 
 describe('the end', () => {
   test('by break unsubscribes once', async () => {
     const { watch, unsubscribed } = open();
-    watch.deliver(execs(1, 9), 0n);
+    tell(watch, execs(1, 9));
     for await (const event of watch) if (event.seq === 2) break;
     await watch.return();
     expect(unsubscribed()).toBe(1);
     expect(watch.buffered).toBe(0);
-    watch.deliver(execs(10, 12), 0n);
+    tell(watch, execs(10, 12));
     watch.lose(kernelLoss(13, 14));
     expect(await watch.next()).toEqual({ done: true, value: undefined });
   });
@@ -237,7 +401,7 @@ describe('the end', () => {
   test('by an aborted signal throws its reason, whatever is unread', async () => {
     const controller = new AbortController();
     const { watch, unsubscribed } = open({ signal: controller.signal });
-    watch.deliver(execs(1, 9), 0n);
+    tell(watch, execs(1, 9));
     const reason = new Error('enough');
     controller.abort(reason);
     await expect(watch.next()).rejects.toBe(reason);
@@ -263,10 +427,10 @@ describe('the end', () => {
 
   test('by a failure is thrown once, after what had arrived is read', async () => {
     const { watch, unsubscribed } = open();
-    watch.deliver(execs(1, 2), 0n);
+    tell(watch, execs(1, 2));
     watch.lose(kernelLoss(3, 4));
     watch.fail(gone);
-    watch.deliver(execs(5, 5), 0n);
+    tell(watch, execs(5, 5));
     expect((await readAll(watch)).map(cover)).toEqual([1, 2, ['kernel', 3, 4, 2]]);
     expect(await watch.next()).toEqual({ done: true, value: undefined });
     expect(unsubscribed()).toBe(0);
@@ -281,9 +445,20 @@ describe('the end', () => {
 
   test('comes to a reader when the subscription is refused', async () => {
     const refused = new ProcbusError('too-many-subscriptions', 'at most 64');
-    const watch = new Watch({ unsubscribe: () => undefined }, Promise.reject(refused), {});
+    const { watch } = openUnbegun();
+    watch.fail(refused);
     await expect(watch.next()).rejects.toBe(refused);
     await expect(watch.ready).rejects.toBe(refused);
+  });
+
+  test('comes to who waits for the beginning when the watch is left, or aborted, before', async () => {
+    const controller = new AbortController();
+    const [left, aborted] = [openUnbegun(), openUnbegun({ signal: controller.signal })];
+    await left.watch.return();
+    await expect(left.watch.ready).rejects.toMatchObject({ code: 'disconnected' });
+    controller.abort('enough');
+    await expect(aborted.watch.ready).rejects.toBe('enough');
+    await expect(aborted.watch.next()).rejects.toBe('enough');
   });
 
   test('leaves nothing behind on the signal', async () => {

@@ -2,7 +2,7 @@
  * What the helper goes by: the configuration file, and the command line, which wins.
  */
 import { defaultSocketPath } from '@procbus/protocol';
-import { defaultConfig, defaultConfigPath, readConfig, type Config } from './config/config.ts';
+import { defaultConfig, defaultConfigPath, defaultMode, readConfig, type Config } from './config/config.ts';
 import { defaultReceiveBuffer } from './kernel/connector.ts';
 import { groupId } from './libc.ts';
 import type { Options } from './options.ts';
@@ -11,7 +11,6 @@ import type { Limits } from './peers/quota.ts';
 
 /** The group whose members see all where nothing is configured. */
 const usualGroup = 'procbus';
-const usualMode = 0o660;
 
 /** All that can be set, with nothing left out. */
 export interface Settings {
@@ -39,7 +38,7 @@ export function readSettings(options: Options): Settings {
     socket: {
       path: options.socket ?? socket.path ?? defaultSocketPath,
       group,
-      mode: options.mode ?? socket.mode ?? usualMode,
+      mode: options.mode ?? socket.mode ?? defaultMode,
     },
     receiveBuffer: options.receiveBuffer ?? kernel.receiveBuffer ?? defaultReceiveBuffer,
     journalSize: journal.size,

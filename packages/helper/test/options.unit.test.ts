@@ -2,10 +2,12 @@ import { describe, expect, test } from 'vitest';
 import { parseOptions } from '../src/options.ts';
 
 const defaults = {
+  config: undefined,
+  checkConfig: false,
   socket: undefined,
   group: undefined,
-  mode: 0o660,
-  receiveBuffer: 64 * 1024 * 1024,
+  mode: undefined,
+  receiveBuffer: undefined,
   connection: undefined,
 };
 
@@ -13,11 +15,14 @@ const usage = (message: unknown): unknown =>
   expect.objectContaining({ name: 'ProcbusError', code: 'usage', message });
 
 describe('the command line of procbusd', () => {
-  test('may be empty', () => {
+  test('may be empty, and then leaves all to the configuration file', () => {
     expect(parseOptions([])).toEqual(defaults);
   });
 
   test.each<[string[], object]>([
+    [['--config', './x.toml'], { config: './x.toml' }],
+    [['--check-config'], { checkConfig: true }],
+    [['--check-config', '--config=/x.toml'], { checkConfig: true, config: '/x.toml' }],
     [['--socket', '/run/x.sock'], { socket: '/run/x.sock' }],
     [['--socket=./x.sock'], { socket: './x.sock' }],
     [['--group', 'procbus'], { group: 'procbus' }],
@@ -70,14 +75,26 @@ describe('the command line of procbusd', () => {
     },
   );
 
-  test.each(['socket', 'group', 'mode', 'receive-buffer', 'connection'])(
+  test('may not both check the configuration and serve one connection', () => {
+    expect(() => parseOptions(['--connection', '3', '--check-config'])).toThrow(
+      usage('--connection and --check-config exclude each other'),
+    );
+  });
+
+  test('may not both name a configuration and serve one connection, which has none', () => {
+    expect(() => parseOptions(['--connection', '3', '--config', 'x'])).toThrow(
+      usage('--connection and --config exclude each other'),
+    );
+  });
+
+  test.each(['config', 'socket', 'group', 'mode', 'receive-buffer', 'connection'])(
     'may not leave out the value of --%s',
     (option) => {
       expect(() => parseOptions([`--${option}`])).toThrow(usage(expect.stringContaining(option)));
     },
   );
 
-  test.each(['socket', 'group', 'mode', 'receive-buffer', 'connection'])(
+  test.each(['config', 'check-config', 'socket', 'group', 'mode', 'receive-buffer', 'connection'])(
     'may not negate or nest --%s',
     (option) => {
       expect(() => parseOptions([`--no-${option}`])).toThrow(usage(expect.any(String)));
@@ -85,7 +102,7 @@ describe('the command line of procbusd', () => {
     },
   );
 
-  test.each(['socket', 'group'])('may not give --%s an empty value', (option) => {
+  test.each(['config', 'socket', 'group'])('may not give --%s an empty value', (option) => {
     expect(() => parseOptions([`--${option}=`])).toThrow(usage(expect.any(String)));
   });
 

@@ -123,7 +123,7 @@ describe('a client that does not read', () => {
     overflow(serving, 1);
     const dropped = serving.broadcast.seq;
     client.send(unsubscribe(3, 1), unsubscribe(4, 2), subscribe(2, { events: ['exec'] }));
-    await until('both to have ended', () => serving.server.subscriptions === 1);
+    await until('both to have ended', () => subscriptionsOf(serving.server) === 1);
     serving.publish(mixed);
     await readOut(client, 5);
 

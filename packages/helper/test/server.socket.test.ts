@@ -1,16 +1,13 @@
 /*
  * Clients beside one another: what one does, or does not do, costs nobody else anything.
  */
-import { once } from 'node:events';
-import { createServer } from 'node:net';
 import { clientMessage, frameHeader, packFrame, ProcbusError } from '@procbus/protocol';
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { until } from '../../../test/support/condition.ts';
 import { ownInterest } from '../src/kernel/socket-filter.ts';
-import { Session } from '../src/peers/session.ts';
 import { eventOf, execs } from './support/bus.ts';
 import { RawClient } from './support/raw-client.ts';
-import { serve } from './support/serving.ts';
+import { granted, serve, serveInReach } from './support/serving.ts';
 
 const { ping, subscribe } = clientMessage;
 const stopping = new ProcbusError('stopping', 'procbusd is stopping', { remedy: 'Wait.' });
@@ -46,7 +43,7 @@ test('a client that disappears in the middle of a frame is unsubscribed', async 
   client.socket.write(packFrame(ping(3)).subarray(0, -1), () => client.socket.destroy());
   await until('nothing to be of interest', () => !broadcast.interest.processes.has('ptrace'));
   expect(broadcast.interest).toEqual(ownInterest);
-  await until('the server to forget the client', () => server.clients === 0);
+  await until('the server to forget the client', () => server.connections.length === 0);
 });
 
 test('a client that disappears with much unread is unsubscribed, and what it lost still counts', async () => {
@@ -58,7 +55,7 @@ test('a client that disappears with much unread is unsubscribed, and what it los
   const { dropped } = server;
   expect(dropped).toBeGreaterThan(0);
   client.socket.destroy();
-  await until('the server to forget the client', () => server.clients === 0);
+  await until('the server to forget the client', () => server.connections.length === 0);
   expect(broadcast.interest).toEqual(ownInterest);
   expect(server.dropped).toBe(dropped);
 });
@@ -73,25 +70,21 @@ test('a client that has shut down its own side gets its answers before the end',
 });
 
 test('a flood of pings from a client that does not read stays outside, and is answered in the end', async () => {
-  const { path, host, server } = await serve();
+  const serving = await serve({ host: { grantTo: () => granted({ requestsPerSecond: 1e9 }) } });
+  const { path, accepted } = await serveInReach(serving);
+  const flood = 200_000;
+  const client = await RawClient.greet(path);
+  const { socket, session } = await accepted;
   let mostHeld = 0;
   let timesPaused = 0;
-  const listener = createServer((socket) => {
-    const session = new Session(socket, host);
-    socket.on('data', () => {
-      mostHeld = Math.max(mostHeld, socket.writableLength);
-      if (session.outbox.full && socket.isPaused()) timesPaused++;
-    });
-  }).listen(`${path}2`);
-  onTestFinished(() => void listener.close());
-  await once(listener, 'listening');
-
-  const flood = 200_000;
-  const client = await RawClient.greet(`${path}2`);
+  socket.on('data', () => {
+    mostHeld = Math.max(mostHeld, socket.writableLength);
+    if (session.outbox.full && socket.isPaused()) timesPaused++;
+  });
   client.socket.pause();
   for (let request = 1; request <= flood; request++) client.send(ping(request));
   await until('the flood to be held back', () => timesPaused > 0);
-  const beside = await RawClient.greet(path);
+  const beside = await RawClient.greet(serving.path);
   await beside.request(ping(1));
   expect(client.socket.writableLength).toBeGreaterThan(0);
 
@@ -101,7 +94,7 @@ test('a flood of pings from a client that does not read stays outside, and is an
   expect(answered).toEqual(Array.from({ length: flood }, (_, index) => index + 1));
   // One piece of 64 KiB is some 5,000 pings, and their answers are all that it may hold.
   expect(mostHeld).toBeLessThan(1024 * 1024);
-  expect(server.clients).toBe(1);
+  expect(serving.server.connections).toHaveLength(1);
 });
 
 test('a server that closes says goodbye to all, whatever they are about', async () => {
@@ -114,10 +107,10 @@ test('a server that closes says goodbye to all, whatever they are about', async 
   ]);
   await subscribed.request(subscribe(1, {}));
   halted.socket.write(packFrame(ping(2)).subarray(0, -1));
-  await until('all to be known', () => server.clients === 4);
+  await until('all to be known', () => server.connections.length === 4);
   publish(execs(10));
   await server.close(stopping);
-  expect(server.clients).toBe(0);
+  expect(server.connections.length).toBe(0);
   expect(broadcast.interest).toEqual(ownInterest);
   await Promise.all([idle, subscribed, silent, halted].map(async ({ closed }) => closed));
   for (const { received } of [idle, subscribed, silent, halted]) expect(received.at(-1)).toEqual(farewell);
@@ -132,7 +125,7 @@ test('a server that closes does not wait for a client that never reads', async (
   stuck.socket.pause();
   for (let batch = 0; batch < 40; batch++) publish(execs(4096));
   await server.close(stopping);
-  expect(server.clients).toBe(0);
+  expect(server.connections.length).toBe(0);
   await reader.closed;
   expect(reader.received.at(-1)).toEqual(farewell);
 }, 10_000);

@@ -7,7 +7,7 @@ import { until } from '../../../test/support/condition.ts';
 import { ownInterest } from '../src/kernel/socket-filter.ts';
 import { eventOf, unknownProcess } from './support/bus.ts';
 import { RawClient } from './support/raw-client.ts';
-import { receiveBuffer, serve } from './support/serving.ts';
+import { receiveBuffer, serve, subscriptionsOf } from './support/serving.ts';
 
 const { goodbye, hello, ping, stats, subscribe, unsubscribe } = clientMessage;
 const text: unknown = expect.any(String);
@@ -57,7 +57,7 @@ describe('the hellos', () => {
     client.send(first, hello({ versions: [1, 1], software: 'raw/1' }));
     await client.closed;
     expect(client.received).toEqual([answer]);
-    await until('the server to forget the client', () => server.clients === 0);
+    await until('the server to forget the client', () => server.connections.length === 0);
   });
 });
 
@@ -124,7 +124,7 @@ describe('subscriptions', () => {
     await client.request(subscribe(1, {}));
     publish([eventOf('exec', 1)]);
     expect(await client.request(unsubscribe(2, 1))).toBeNull();
-    expect(server.subscriptions).toBe(0);
+    expect(subscriptionsOf(server)).toBe(0);
     publish([eventOf('exec', 2)]);
     expect(await client.request(subscribe(1, {}))).toMatchObject({ seq: 2 });
     publish([eventOf('exec', 3)]);
@@ -138,7 +138,7 @@ describe('subscriptions', () => {
     await client.request(subscribe(1, {}));
     expect(await client.request(subscribe(1, {}))).toEqual(['subscription-in-use', text]);
     expect(await client.request(unsubscribe(2, 3))).toEqual(['no-such-subscription', text]);
-    expect(server.subscriptions).toBe(1);
+    expect(subscriptionsOf(server)).toBe(1);
   });
 
   test('the 65th of a connection is refused, and accepted in another one', async () => {
@@ -150,7 +150,7 @@ describe('subscriptions', () => {
     expect(await client.request(subscribe(65, {}))).toMatchObject({ seq: 0 });
     const other = await RawClient.greet(path);
     expect(await other.request(subscribe(65, {}))).toMatchObject({ seq: 0 });
-    expect(server.subscriptions).toBe(65);
+    expect(subscriptionsOf(server)).toBe(65);
   });
 
   test.each<[string, unknown, string]>([
@@ -229,6 +229,6 @@ describe('answers', () => {
     client.send(ping(2), goodbye(), ping(3));
     await client.closed;
     expect(client.received.slice(2).map(([, request]) => request)).toEqual([2]);
-    await until('the server to forget the client', () => server.clients === 0);
+    await until('the server to forget the client', () => server.connections.length === 0);
   });
 });

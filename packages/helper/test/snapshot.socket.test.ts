@@ -1,8 +1,6 @@
 /*
  * Snapshots over a real socket: in parts, in order, and at the pace of those who asked.
  */
-import { once } from 'node:events';
-import { createServer, type Socket } from 'node:net';
 import {
   clientMessage,
   maxHelperPayload,
@@ -11,12 +9,11 @@ import {
   ProcbusError,
   type WireProcess,
 } from '@procbus/protocol';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { until } from '../../../test/support/condition.ts';
-import { Session } from '../src/peers/session.ts';
 import { eventOf, execs, exitOf, forkOf } from './support/bus.ts';
 import { RawClient, type Message } from './support/raw-client.ts';
-import { serve, type Serving } from './support/serving.ts';
+import { serve, serveInReach, subscriptionsOf, type Serving } from './support/serving.ts';
 
 const { goodbye, ping, snapshot, subscribe } = clientMessage;
 const text: unknown = expect.any(String);
@@ -30,7 +27,9 @@ const position = (seq: number): object => ({
 /** A machine whose processes have arguments of 4 KiB: a snapshot of it fills any socket. */
 async function serveCrowd(count = 4000): Promise<Serving> {
   const serving = await serve({
-    imageOf: ({ pid }) => ({ comm: 'x', args: [String(pid), 'é'.repeat(2000)], detail: 'complete' }),
+    proc: {
+      imageOf: ({ pid }) => ({ comm: 'x', args: [String(pid), 'é'.repeat(2000)], detail: 'complete' }),
+    },
   });
   serving.publish(execs(count));
   return serving;
@@ -55,19 +54,6 @@ function story(messages: readonly Message[]): string[] {
     .filter((item, index, all) => item !== all[index - 1]);
 }
 
-/** Lets a session be looked at from the helper's side: a socket at which one client is expected. */
-async function listenFor({ path, host }: Serving): Promise<{ path: string; accepted: Promise<Socket> }> {
-  const listener = createServer();
-  const accepted = once(listener, 'connection').then(([socket]) => {
-    void new Session(socket as Socket, host);
-    return socket as Socket;
-  });
-  listener.listen(`${path}2`);
-  onTestFinished(() => void listener.close());
-  await once(listener, 'listening');
-  return { path: `${path}2`, accepted };
-}
-
 describe('a snapshot', () => {
   test('comes in parts, in the order of the table, and then the position at which it is true', async () => {
     const { path, publish } = await serve();
@@ -89,7 +75,9 @@ describe('a snapshot', () => {
 
   test('tells of those that its filter lets through what the specification lists', async () => {
     const { path, publish } = await serve({
-      imageOf: () => ({ comm: 'cat', exe: '/bin/cat', args: ['cat', '-'], cwd: '/', detail: 'complete' }),
+      proc: {
+        imageOf: () => ({ comm: 'cat', exe: '/bin/cat', args: ['cat', '-'], cwd: '/', detail: 'complete' }),
+      },
     });
     const time = 2n ** 60n;
     publish([forkOf(5, 1, time), forkOf(6, 5, time), eventOf('exec', 6), exitOf(6, time + 9n, 256)]);
@@ -175,9 +163,9 @@ describe('a snapshot', () => {
 describe('a client that does not read its snapshot', () => {
   test('holds up nobody but itself, and costs no more memory than a part', async () => {
     const serving = await serveCrowd();
-    const { path, accepted } = await listenFor(serving);
+    const { path, accepted } = await serveInReach(serving);
     const client = await RawClient.greet(path);
-    const socket = await accepted;
+    const { socket } = await accepted;
     client.socket.pause();
     const requests = range(500);
     client.send(...requests.map((request) => snapshot(request, request === 1 ? {} : { pids: [1] }, false)));
@@ -211,8 +199,8 @@ describe('a client that does not read its snapshot', () => {
     expect(table.subtrees.isWatched(root)).toBe(true);
 
     client.socket.destroy();
-    await until('the server to forget the client', () => server.clients === 1);
-    expect(server.subscriptions).toBe(0);
+    await until('the server to forget the client', () => server.connections.length === 1);
+    expect(subscriptionsOf(server)).toBe(0);
     expect(broadcast.interest.processes.has('ptrace')).toBe(false);
     expect(table.subtrees.isWatched(root)).toBe(false);
     expect([...table.all()].filter(({ subtrees }) => subtrees.size > 0)).toEqual([]);
@@ -228,7 +216,7 @@ describe('a client that does not read its snapshot', () => {
     const beside = await RawClient.greet(path);
     await beside.request(ping(1));
     await server.close(new ProcbusError('stopping', 'procbusd is stopping'));
-    expect(server.clients).toBe(0);
+    expect(server.connections.length).toBe(0);
     expect(beside.received.at(-1)).toEqual(['goodbye', 'stopping', 'procbusd is stopping']);
   }, 10_000);
 });

@@ -40,7 +40,10 @@ export function unpack(payload: Buffer): unknown {
 
 /** Tells whether an unpacked value is a map. */
 export function isMap(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
+  // Bytes are objects too.
+  return (
+    typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Uint8Array)
+  );
 }
 
 /** One whole frame, length prefix and payload. */

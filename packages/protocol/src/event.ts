@@ -100,6 +100,8 @@ export interface CoredumpEvent extends EventStamp {
  * journal, which no longer held, or never had, what a subscription was to begin with.
  */
 export const lostPlaces = ['kernel', 'queue', 'journal'] as const;
+
+/** One of {@link lostPlaces}. */
 export type LostWhere = (typeof lostPlaces)[number];
 
 /** A hole in the stream, told in its place. */
@@ -268,12 +270,16 @@ export function isoTime(ns: bigint): string {
   return new Date(Number(microseconds / 1000n)).toISOString().replace('Z', `${rest}Z`);
 }
 
-/** A 64-bit time from the wire, whatever size of integer it came as. */
+/**
+ * A 64-bit time from the wire, whatever size of integer it came as.
+ *
+ * @throws ProcbusError `bad-message`
+ */
 export function nanoseconds(value: unknown): bigint {
   if (typeof value === 'bigint') return value;
   // 2^53 itself is exact, and comes as a number.
   if (Number.isInteger(value) && Math.abs(value as number) <= 2 ** 53) return BigInt(value as number);
-  throw malformed('a time that is no integer');
+  throw new ProcbusError('bad-message', 'a message is malformed: a time that is no integer');
 }
 
 function integer(value: unknown): number {

@@ -9,10 +9,14 @@ import type { Include } from './process.ts';
 
 /** Whose processes are seen: everybody's, or those whose real user is the peer's. */
 export const scopes = ['all', 'own'] as const;
+
+/** One of {@link scopes}. */
 export type Scope = (typeof scopes)[number];
 
 /** How much of a process is seen, each with all before it: its numbers; its name and program; its arguments. */
 export const grantedDetails = ['ids', 'names', 'args'] as const;
+
+/** One of {@link grantedDetails}. */
 export type GrantedDetail = (typeof grantedDetails)[number];
 
 /** What a peer may see, as the helper's hello tells it. */
@@ -23,8 +27,11 @@ export interface Grant {
   readonly events: readonly EventType[];
 }
 
+/** A grant of everything. */
+export const fullGrant: Grant = { scope: 'all', detail: 'args', events: eventTypes };
+
 /**
- * Reads a grant from the wire.
+ * Reads a grant from the wire. Types of events that are not known are left out.
  *
  * @throws ProcbusError `bad-message`
  */
@@ -35,13 +42,6 @@ export function parseGrant(value: unknown): Grant {
   }
   return { scope, detail, events: events.filter((type) => isOneOf(eventTypes, type)) };
 }
-
-function isOneOf<Name extends string>(names: readonly Name[], value: unknown): value is Name {
-  return (names as readonly unknown[]).includes(value);
-}
-
-/** A grant of everything. */
-export const fullGrant: Grant = { scope: 'all', detail: 'args', events: eventTypes };
 
 /** The detail that each fact of a process is a part of. */
 const detailOf: Readonly<Record<Include | 'comm', GrantedDetail>> = {
@@ -59,4 +59,8 @@ const detailOf: Readonly<Record<Include | 'comm', GrantedDetail>> = {
 export function tells(detail: GrantedDetail, fact: Include | keyof Conditions): boolean {
   const needed = (detailOf as Readonly<Partial<Record<string, GrantedDetail>>>)[fact] ?? 'ids';
   return grantedDetails.indexOf(needed) <= grantedDetails.indexOf(detail);
+}
+
+function isOneOf<Name extends string>(names: readonly Name[], value: unknown): value is Name {
+  return (names as readonly unknown[]).includes(value);
 }

@@ -2,8 +2,8 @@
  * The wire protocol of procbus: what the helper and its clients share.
  *
  * From bytes to meaning: `frame` splits a stream, `structure` bounds a payload, `codec` unpacks it,
- * `message` checks its shape, `event` and `filter` say what is told to whom. `docs/protocol.md` is
- * the specification.
+ * `message` checks its shape, `event`, `filter` and `grant` say what is told to whom.
+ * `docs/protocol.md` is the specification.
  *
  * @packageDocumentation
  */

@@ -6,6 +6,7 @@ import { isoTime, type LostEvent, type LostWhere } from './event.ts';
 /** A loss as it travels and as it is kept until it can be told. */
 export interface Loss {
   readonly where: LostWhere;
+  /** See {@link LostEvent.count}; 0 where it is not known or not told. */
   readonly count: number;
   /** The first and the last sequence number of the hole. */
   readonly from: number;
@@ -15,11 +16,15 @@ export interface Loss {
   readonly clockOffset: bigint;
 }
 
-/** Two holes of one kind, told as one: the counts add up, the range covers both. */
+/**
+ * Two holes of one kind, told as one: the counts add up, the range covers both. Where nobody knows how
+ * many are missing from one of them, nobody knows of both.
+ */
 export function joinLosses(earlier: Loss, later: Loss): Loss {
+  const isUnknown = later.where !== 'queue' && (earlier.count === 0 || later.count === 0);
   return {
     ...later,
-    count: earlier.count + later.count,
+    count: isUnknown ? 0 : earlier.count + later.count,
     from: Math.min(earlier.from, later.from),
     to: Math.max(earlier.to, later.to),
   };

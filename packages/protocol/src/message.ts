@@ -10,7 +10,7 @@ import { ProcbusError } from './errors.ts';
 import { lostPlaces, nanoseconds, type LostWhere } from './event.ts';
 import { parseGrant, type Grant } from './grant.ts';
 import type { Loss } from './loss.ts';
-import { subscribeOptionsToWire, parseSubscribeOptions, type SubscribeOptions } from './subscribe-options.ts';
+import { parseSubscribeOptions, subscribeOptionsToWire, type SubscribeOptions } from './subscribe-options.ts';
 import type { VersionRange } from './version.ts';
 
 /** What a client says of itself. */
@@ -285,8 +285,8 @@ function isLostPlace(value: unknown): value is LostWhere {
   return (lostPlaces as readonly unknown[]).includes(value);
 }
 
-function wireError([code, message, remedy, details = {}]: unknown[]): WireError {
-  const { oldest } = map(details, 'details');
+function wireError([code, message, remedy, details]: unknown[]): WireError {
+  const { oldest } = map(details ?? {}, 'details');
   return {
     code: text(code, 'code'),
     message: text(message, 'message'),

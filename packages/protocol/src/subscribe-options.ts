@@ -8,16 +8,19 @@ import { nanoseconds } from './event.ts';
 
 /** What happens to a subscriber that does not read in time: it loses events, or its connection. */
 export const lagPolicies = ['drop', 'disconnect'] as const;
+
+/** One of {@link lagPolicies}. */
 export type LagPolicy = (typeof lagPolicies)[number];
 
 /** How a subscription wants to be told. */
 export interface SubscribeOptions {
-  /** Begin behind this place in the stream, with what the journal holds from there on. */
+  /** Begin behind this place in the stream, with what the journal holds from there on. `gone` if it is not held. */
   readonly since?: Cursor | undefined;
   /** Or begin with what happened at this time, in ns of CLOCK_MONOTONIC, and later. */
   readonly sinceTime?: bigint | undefined;
   /** ms for which an event may be held back, so that one message tells of many. */
   readonly maxDelay?: number | undefined;
+  /** Without it events are dropped, counted and told as lost. */
   readonly onLag?: LagPolicy | undefined;
 }
 

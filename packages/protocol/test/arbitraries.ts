@@ -1,9 +1,11 @@
 /*
- * Anything the kernel and /proc could tell.
+ * Anything the kernel and /proc could tell, and anything that could be asked for.
  */
 import * as fc from 'fast-check';
+import type { Cursor } from '../src/cursor.ts';
 import type { KernelEvent } from '../src/event.ts';
 import type { Circumstances, ProcessInfo, WireProcess } from '../src/process.ts';
+import { lagPolicies, longestMaxDelay, type SubscribeOptions } from '../src/subscribe-options.ts';
 
 const id = fc.integer({ min: 1, max: 4_194_304 });
 const idOrNone = fc.oneof(fc.constant(0), id);
@@ -93,4 +95,27 @@ export const wireProcess: fc.Arbitrary<WireProcess> = fc.record(
       'startTime',
     ],
   },
+);
+
+/** A place in the stream of any helper. */
+export const cursor: fc.Arbitrary<Cursor> = fc.record({
+  epoch: fc.stringMatching(/^[0-9a-z]{1,64}$/),
+  seq: fc.maxSafeNat(),
+});
+
+const given = {
+  maxDelay: fc.oneof(
+    fc.integer({ min: 0, max: longestMaxDelay }),
+    fc.double({ min: 0.001, max: longestMaxDelay, noNaN: true }),
+  ),
+  onLag: fc.constantFrom(...lagPolicies),
+};
+
+/** Options of a subscription, any of which may be left out. */
+export const subscribeOptions: fc.Arbitrary<SubscribeOptions> = fc.oneof(
+  fc.record({ ...given, since: cursor }, { requiredKeys: [] }),
+  fc.record(
+    { ...given, sinceTime: fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }) },
+    { requiredKeys: [] },
+  ),
 );

@@ -7,6 +7,7 @@ import { FrameDecoder, maxClientPayload } from '../src/frame.ts';
 import { clientMessage, parseClientMessage, requestOf, type ClientMessage } from '../src/message.ts';
 import { checkStructure, clientStructure } from '../src/structure.ts';
 import type { VersionRange } from '../src/version.ts';
+import { subscribeOptions } from './arbitraries.ts';
 import { invalidVectors, vectors } from './vectors.ts';
 
 const withCode = (code: string): unknown => expect.objectContaining({ name: 'ProcbusError', code });
@@ -49,7 +50,12 @@ describe('a message of a client', () => {
         const filter = { comm: [software] };
         const { hello: greet, subscribe, unsubscribe, snapshot, ping, stats, goodbye } = clientMessage;
         expect(readByHelper(greet(hello))).toEqual({ type: 'hello', hello });
-        expect(readByHelper(subscribe(request, filter))).toEqual({ type: 'subscribe', request, filter });
+        expect(readByHelper(subscribe(request, filter))).toEqual({
+          type: 'subscribe',
+          request,
+          filter,
+          options: {},
+        });
         expect(readByHelper(unsubscribe(request, subscription))).toEqual({
           type: 'unsubscribe',
           request,
@@ -64,6 +70,16 @@ describe('a message of a client', () => {
         expect(readByHelper(ping(request))).toEqual({ type: 'ping', request });
         expect(readByHelper(stats(request))).toEqual({ type: 'stats', request });
         expect(readByHelper(goodbye())).toEqual({ type: 'goodbye' });
+      }),
+    );
+  });
+
+  test('subscribe is read with its options, as it was laid out', () => {
+    fc.assert(
+      fc.property(id, subscribeOptions, (request, options) => {
+        const message = clientMessage.subscribe(request, {}, options);
+        expect(message).toHaveLength(Object.keys(options).length === 0 ? 3 : 4);
+        expect(readByHelper(message)).toEqual({ type: 'subscribe', request, filter: {}, options });
       }),
     );
   });
@@ -92,6 +108,8 @@ describe('a message of a client', () => {
     ['a snapshot that does not say whether ended processes are wanted', ['snapshot', 1, {}]],
     ['a snapshot that wants ended processes as a number', ['snapshot', 1, {}, 1]],
     ['a subscription that is a string', ['unsubscribe', 1, '1']],
+    ['options that are a string', ['subscribe', 1, {}, 'since']],
+    ['options with a cursor that is none', ['subscribe', 1, {}, { since: 'now' }]],
   ])('with the wrong shape is refused: %s', (_name, value) => {
     expect(() => parseClientMessage(value)).toThrow(withCode('bad-message'));
   });

@@ -1,16 +1,15 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { pack, packFrameHead, unpack } from '../src/codec.ts';
-import { eventFromWire, eventToWire, type KernelEvent } from '../src/event.ts';
+import { eventFromWire, eventToWire, eventTypes, lostPlaces, type KernelEvent } from '../src/event.ts';
+import { grantedDetails, scopes } from '../src/grant.ts';
 import type { Loss } from '../src/loss.ts';
 import {
-  eventTypes,
-  grantedDetails,
   helperMessage,
   parseHelperMessage,
   parseSnapshotPosition,
   parseStreamPosition,
-  scopes,
+  parseSubscriptionStart,
   type HelperHello,
   type HelperMessage,
 } from '../src/message.ts';
@@ -39,6 +38,12 @@ const grant = fc.record({
   events: fc.subarray([...eventTypes]),
 });
 
+/** The vector of a hello with another grant. */
+const helloWith = (other: unknown): unknown[] => {
+  const [, hello] = vectorOf('helper-hello').value;
+  return ['hello', { ...(hello as HelperHello), grant: other }];
+};
+
 describe('a message of a helper', () => {
   test.each(vectors.filter(({ from }) => from === 'helper'))('is read from the vector $name', (vector) => {
     const type = vector.name === 'unknown-type' ? 'unknown' : vector.value[0];
@@ -54,7 +59,7 @@ describe('a message of a helper', () => {
       seq: count,
       bootId: text,
       clockOffset,
-      grant: grant,
+      grant,
     });
     fc.assert(
       fc.property(hello, (said) => {
@@ -82,7 +87,7 @@ describe('a message of a helper', () => {
   });
 
   test('lost is read as it was laid out', () => {
-    const where = fc.constantFrom('kernel' as const, 'queue' as const);
+    const where = fc.constantFrom(...lostPlaces);
     const loss: fc.Arbitrary<Loss> = fc.record({
       where,
       count,
@@ -137,6 +142,7 @@ describe('a message of a helper', () => {
       lost: helperMessage.lost(1, loss),
       hello: helperMessage.hello({ ...hello[1], seq }),
       position: [helperMessage.position({ seq, clockOffset: 1n })],
+      subscriptionStart: [helperMessage.subscriptionStart({ seq, clockOffset: 1n, roots: {} })],
       snapshotPosition: [helperMessage.snapshotPosition({ seq, clockOffset: 1n, kernelTime: 1n })],
     };
     for (const [name, message] of Object.entries(messages)) {
@@ -154,6 +160,10 @@ describe('a message of a helper', () => {
     ['an error without a code', ['error', null]],
     ['an error without a message', ['error', null, 'internal']],
     ['a remedy that is no string', ['error', null, 'internal', 'x', 1]],
+    ['details that are no map', ['error', 1, 'gone', 'x', null, 'a:1']],
+    ['an oldest cursor that is no string', ['goodbye', 'gone', 'x', null, { oldest: 1 }]],
+    ['a hello with a grant of an earlier version', helloWith({ scope: 'all' })],
+    ['a hello without a grant', helloWith(undefined)],
     ['a goodbye without a reason', ['goodbye']],
     ['events that are no list', ['events', 1, 1, 1n, {}]],
     ['events without a subscription', ['events', null, 1, 1n, []]],
@@ -170,18 +180,63 @@ describe('a message of a helper', () => {
   });
 });
 
-test('a stream position is read from the answer to subscribe', () => {
-  const [, , value] = unpack(vectorOf('result-subscribe').frame.subarray(4)) as unknown[];
-  expect(parseStreamPosition(value)).toEqual({ seq: 4711, clockOffset: 1763824642123456789n });
+test.each([
+  ['error-gone', { remedy: 'It begins at 8f3a61c20b9d47e5:1106.', oldest: '8f3a61c20b9d47e5:1106' }],
+  ['error-gone-without-remedy', { remedy: undefined, oldest: '8f3a61c20b9d47e5:1106' }],
+  ['error-with-remedy', { remedy: expect.any(String) as string, oldest: undefined }],
+])('an error tells the oldest cursor where it has one: %s', (name, told) => {
+  const read = parseHelperMessage(vectorOf(name).value);
+  expect(read).toMatchObject({ type: 'error', error: told });
+  if (read.type !== 'error') throw new Error('no error');
+  expect(helperMessage.error(read.request, read.error)).toEqual(vectorOf(name).value);
+});
+
+/** The value of the result in a vector. */
+const resultIn = (name: string): unknown => (unpack(vectorOf(name).frame.subarray(4)) as unknown[])[2];
+
+test('the start of a subscription is read from the answer to subscribe', () => {
+  const position = { seq: 4711, clockOffset: 1763824642123456789n };
+  expect(parseSubscriptionStart(resultIn('result-subscribe'))).toEqual({ ...position, roots: {} });
+  const roots = { '1200': '1200.td2bzmyo' };
+  expect(parseSubscriptionStart(resultIn('result-subscribe-roots'))).toEqual({ ...position, roots });
+  for (const wrong of [null, { ...position, seq: 1.5 }, { ...position, roots: [] }]) {
+    expect(() => parseSubscriptionStart(wrong)).toThrow(withCode('bad-message'));
+  }
+  for (const root of [1, null, {}, 'x'.repeat(4097)]) {
+    expect(() => parseSubscriptionStart({ ...position, roots: { 1: root } })).toThrow(
+      withCode('bad-message'),
+    );
+  }
+});
+
+test('the start of a subscription is read as it was laid out', () => {
+  const roots = fc.dictionary(id.map(String), text);
+  fc.assert(
+    fc.property(fc.record({ seq: count, clockOffset, roots }), (start) => {
+      const read = parseSubscriptionStart(unpack(pack(helperMessage.subscriptionStart(start))));
+      expect({ ...read, roots: { ...read.roots } }).toEqual({ ...start, roots: { ...start.roots } });
+    }),
+  );
+});
+
+test('roots are left out of the answer where there are none', () => {
+  const start = helperMessage.subscriptionStart({ seq: 1, clockOffset: 1n, roots: {} });
+  expect(Object.keys(start as object)).toEqual(['seq', 'clockOffset']);
+});
+
+test('a stream position is read from the answer to ping', () => {
+  expect(parseStreamPosition(resultIn('result-subscribe'))).toEqual({
+    seq: 4711,
+    clockOffset: 1763824642123456789n,
+  });
   for (const wrong of [null, [], {}, { seq: -1, clockOffset: 1n }, { seq: 1, clockOffset: 'x' }]) {
     expect(() => parseStreamPosition(wrong)).toThrow(withCode('bad-message'));
   }
 });
 
 test('a snapshot position is read from the answer to snapshot, as it was laid out', () => {
-  const [, , value] = unpack(vectorOf('result-snapshot').frame.subarray(4)) as unknown[];
   const position = { seq: 4731, clockOffset: 1763824642123456789n, kernelTime: 2364695292613n };
-  expect(parseSnapshotPosition(value)).toEqual(position);
+  expect(parseSnapshotPosition(resultIn('result-snapshot'))).toEqual(position);
   expect(parseSnapshotPosition(unpack(pack(helperMessage.snapshotPosition(position))))).toEqual(position);
   for (const wrong of [
     null,

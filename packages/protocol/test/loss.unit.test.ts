@@ -1,16 +1,18 @@
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { lostPlaces } from '../src/event.ts';
 import { joinLosses, lossToEvent, type Loss } from '../src/loss.ts';
 import { clockOffset, kernelTime } from './arbitraries.ts';
 
-const loss: fc.Arbitrary<Loss> = fc.record({
-  where: fc.constant('queue'),
-  count: fc.nat(),
-  from: fc.nat(),
-  to: fc.nat(),
-  kernelTime,
-  clockOffset,
-});
+const loss = (where: Loss['where']): fc.Arbitrary<Loss> =>
+  fc.record({
+    where: fc.constant(where),
+    count: fc.oneof(fc.constant(0), fc.nat()),
+    from: fc.nat(),
+    to: fc.nat(),
+    kernelTime,
+    clockOffset,
+  });
 
 test('two losses are told as one: counts add up, the range covers both, the time is the later one', () => {
   expect(
@@ -21,9 +23,19 @@ test('two losses are told as one: counts add up, the range covers both, the time
   ).toEqual({ where: 'queue', count: 7, from: 10, to: 40, kernelTime: 2n, clockOffset: 200n });
 });
 
-test('losses joined in whatever grouping come to the same', () => {
+test.each(['kernel', 'journal'] as const)(
+  'where nobody knows how many one of them in the %s was, nobody knows of both',
+  (where) => {
+    const known = { where, count: 3, from: 10, to: 12, kernelTime: 1n, clockOffset: 100n };
+    const unknown = { where, count: 0, from: 20, to: 20, kernelTime: 2n, clockOffset: 100n };
+    expect(joinLosses(known, unknown)).toEqual({ ...unknown, from: 10 });
+    expect(joinLosses(unknown, { ...known, from: 30, to: 32 })).toMatchObject({ count: 0, from: 20, to: 32 });
+  },
+);
+
+test.each(lostPlaces)('losses in the %s joined in whatever grouping come to the same', (where) => {
   fc.assert(
-    fc.property(loss, loss, loss, (a, b, c) => {
+    fc.property(loss(where), loss(where), loss(where), (a, b, c) => {
       expect(joinLosses(joinLosses(a, b), c)).toEqual(joinLosses(a, joinLosses(b, c)));
     }),
   );

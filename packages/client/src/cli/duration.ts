@@ -14,8 +14,13 @@ import { ProcbusError } from '@procbus/protocol';
 export function parseDuration(flag: string, text: string, most: number = Infinity): number {
   const duration = /^[0-9.]+(ms|s|m|h|d)$/.test(text) ? ms(text as ms.StringValue) : Number.NaN;
   if (duration > 0 && duration <= most) return duration;
-  const limit = most === Infinity ? '' : ` up to ${Math.floor(most / ms('1d'))} days`;
+  const limit = most === Infinity ? '' : ` up to ${formatLimit(most)}`;
   throw new ProcbusError('usage', `${flag} ${text}: not a time${limit}, such as 500ms, 10s, 5m or 2h`);
+}
+
+function formatLimit(most: number): string {
+  const days = Math.floor(most / ms('1d'));
+  return days > 0 ? `${days} days` : `${most / 1000} seconds`;
 }
 
 /** Seconds, to three digits or so: `0.32ms`, `98.8ms`, `1.32s`, `5m03s`, `3h05m`, `12d04h`. */

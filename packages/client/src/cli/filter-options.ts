@@ -83,9 +83,14 @@ export function withFilter<Args>(yargs: Argv<Args>): Argv<Args> {
   return yargs;
 }
 
+/** Adds the option for what is to be told of each process. */
+export function withInclude<Args>(yargs: Argv<Args>): Argv<Args> {
+  return yargs.option(includeOption.flag, yargsOption(includeOption));
+}
+
 /** The same for a filter of events, which can say more. */
 export function withEventFilter<Args>(yargs: Argv<Args>): Argv<Args> {
-  yargs.option(includeOption.flag, yargsOption(includeOption));
+  withInclude(yargs);
   yargs.option(eventsOption.flag, { ...yargsOption(eventsOption), group: 'Filter:' });
   return withFilter(yargs);
 }

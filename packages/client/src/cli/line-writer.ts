@@ -8,6 +8,11 @@ const enough = 64 * 1024;
 export class LineWriter {
   readonly #stream: NodeJS.WriteStream;
   #text = '';
+  /** The mark of the last line of the text. */
+  #mark: string | undefined;
+  #written: string | undefined;
+  /** Writes that are not done. */
+  #pending = 0;
   #flush: NodeJS.Immediate | undefined;
   #closed = false;
 
@@ -20,9 +25,24 @@ export class LineWriter {
     });
   }
 
-  /** Queues a line; it is written at the end of this turn of the event loop at the latest. */
-  write(line: string): void {
+  /** The mark of the last line that has been written for certain. */
+  get written(): string | undefined {
+    return this.#written;
+  }
+
+  /** Whether all lines have been written for certain. */
+  get isIdle(): boolean {
+    return this.#text === '' && this.#pending === 0 && !this.#closed;
+  }
+
+  /**
+   * Queues a line; it is written at the end of this turn of the event loop at the latest.
+   *
+   * @param mark - names what has been written when this line has been
+   */
+  write(line: string, mark?: string): void {
     this.#text += `${line}\n`;
+    this.#mark = mark;
     if (this.#text.length >= enough) this.flush();
     else this.#flush ??= setImmediate(() => this.flush());
   }
@@ -31,7 +51,7 @@ export class LineWriter {
   flush(): void {
     clearImmediate(this.#flush);
     this.#flush = undefined;
-    if (this.#text !== '' && !this.#closed) this.#stream.write(this.#text);
+    if (this.#text !== '' && !this.#closed) this.#send(this.#text, this.#mark);
     this.#text = '';
   }
 
@@ -42,6 +62,14 @@ export class LineWriter {
     await new Promise<void>((resolve) => {
       // The error of a write is told a little later than its end.
       this.#stream.write('', () => setImmediate(resolve));
+    });
+  }
+
+  #send(text: string, mark: string | undefined): void {
+    this.#pending++;
+    this.#stream.write(text, (error) => {
+      this.#pending--;
+      if (error === undefined || error === null) this.#written = mark ?? this.#written;
     });
   }
 }

@@ -5,9 +5,10 @@ import { exitStatusOf, ProcbusError } from '@procbus/protocol';
 import yargs from 'yargs';
 import { version } from '../version.ts';
 import { psCommand } from './ps.ts';
+import { statsCommand } from './stats.ts';
 import { watchCommand } from './watch.ts';
 
-const commands = [watchCommand, psCommand];
+const commands = [watchCommand, psCommand, statsCommand];
 
 /** Runs one command; the exit status is left in `process.exitCode`. */
 export async function main(args: readonly string[]): Promise<void> {
@@ -19,6 +20,7 @@ export async function main(args: readonly string[]): Promise<void> {
       .usage('$0 <command>\n\nWhat the processes of this machine do, as it happens.')
       .command(watchCommand)
       .command(psCommand)
+      .command(statsCommand)
       .demandCommand(1, 'Which command?')
       .strict()
       .parserConfiguration({

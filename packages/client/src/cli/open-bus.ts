@@ -3,7 +3,7 @@
  */
 import { lstatSync } from 'node:fs';
 import type { Bus } from '../bus.ts';
-import { connect, socketPath } from '../connect.ts';
+import { connect, socketPath, type ConnectOptions } from '../connect.ts';
 import { startEmbedded } from '../embedded.ts';
 
 /** A connection, and in words what is at its other end. */
@@ -19,15 +19,24 @@ export const helperHelp =
 /**
  * Connects to `socket`, or to the machine's helper, or to a private one if there is no socket.
  *
+ * @param onConnection - told when the helper has gone, and is back; without it the bus ends with its connection
  * @throws ProcbusError as {@link connect} and {@link startEmbedded}
  */
-export async function openBus(socket: string | undefined, signal: AbortSignal): Promise<OpenBus> {
+export async function openBus(
+  socket: string | undefined,
+  signal: AbortSignal,
+  onConnection?: ConnectOptions['onConnection'],
+): Promise<OpenBus> {
   const path = socket ?? socketPath();
   if (socket === undefined && !exists(path)) {
     const bus = await startEmbedded(signal);
     return { bus, helper: `a private helper, for there is none at ${path}` };
   }
-  return { bus: await connect({ socket: path, signal }), helper: `the helper at ${path}` };
+  const reconnect = onConnection !== undefined;
+  return {
+    bus: await connect({ socket: path, signal, reconnect, onConnection }),
+    helper: `the helper at ${path}`,
+  };
 }
 
 function exists(path: string): boolean {

@@ -1,23 +1,25 @@
 /*
  * Processes as a table for people. Pure: the same processes give the same lines.
  */
-import type { ProcessRecord } from '@procbus/protocol';
+import type { Include, ProcessRecord } from '@procbus/protocol';
 import { commandOf } from './command-line.ts';
-import { clip, displayWidth } from './display-width.ts';
+import { clip } from './display-width.ts';
 import { formatDuration } from './duration.ts';
-import { renderCells, type Cell, type LineStyle } from './line.ts';
+import { extrasOf } from './extras.ts';
+import type { Cell, LineStyle } from './line.ts';
 import { printable } from './printable.ts';
 import { forest, type Branch } from './process-tree.ts';
+import { renderTable, type Column } from './table.ts';
 
 /** How a table of processes should look. */
 export interface TableStyle extends LineStyle {
   /** Whether to draw who is whose child. */
   readonly tree: boolean;
+  /** What to show behind the command; what has a column of its own is not shown twice. */
+  readonly include?: readonly Include[] | undefined;
 }
 
-interface Column {
-  readonly title: string;
-  readonly align?: 'right';
+interface ProcessColumn extends Column {
   readonly cell: (branch: Branch) => Cell;
 }
 
@@ -49,39 +51,30 @@ const columns = {
     title: 'COMMAND',
     cell: ({ process, prefix }) => ({ text: prefix + commandOf(process) }),
   },
-} as const satisfies Record<string, Column>;
+} as const satisfies Record<string, ProcessColumn>;
 
 /** A title and a line for each process, without line ends. Columns that say nothing are left out. */
 export function renderProcesses(processes: readonly ProcessRecord[], style: TableStyle): string[] {
   const { pid, ppid, user, age, end, container, command } = columns;
-  const shown: Column[] = [pid, ppid, user, age];
+  const shown: ProcessColumn[] = [pid, ppid, user, age];
   if (processes.some(hasEnded)) shown.push(end);
   if (processes.some((process) => process.container !== undefined)) shown.push(container);
   shown.push(command);
 
+  const beside = style.include?.filter((name) => !(name in columns)) ?? [];
   const branches = style.tree ? forest(processes) : processes.map((process) => ({ process, prefix: '' }));
-  const title = shown.map((column): Cell => ({ text: column.title, colour: 'bold' }));
-  const rows = [title, ...branches.map((branch) => rowOf(branch, shown))];
-  // The last column is as wide as it is.
-  const widths = shown.map((_, index) => (index === shown.length - 1 ? 0 : widest(rows, index)));
-  return rows.map((row) =>
-    renderCells(
-      row.map((cell, index) => ({ ...cell, width: widths[index], align: shown[index]?.align })),
-      style,
-    ),
+  return renderTable(
+    shown,
+    branches.map((branch) => rowOf(branch, shown, beside)),
+    style,
   );
 }
 
-function rowOf(branch: Branch, shown: readonly Column[]): Cell[] {
+function rowOf(branch: Branch, shown: readonly ProcessColumn[], beside: readonly Include[]): Cell[] {
   // What has ended stands back behind what lives.
   const colour = hasEnded(branch.process) ? 'dim' : undefined;
-  return shown.map(({ cell }) => ({ colour, ...cell(branch) }));
-}
-
-function widest(rows: readonly (readonly Cell[])[], index: number): number {
-  let width = 0;
-  for (const row of rows) width = Math.max(width, displayWidth(row[index]?.text ?? ''));
-  return width;
+  const cells = shown.map(({ cell }): Cell => ({ colour, ...cell(branch) }));
+  return [...cells, { text: extrasOf(branch.process, beside), colour: 'dim' }];
 }
 
 function hasEnded({ endTime }: ProcessRecord): boolean {

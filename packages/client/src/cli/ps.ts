@@ -2,7 +2,7 @@
  * procbus ps: the processes there are, and those that have just ended.
  */
 import type { CommandModule } from 'yargs';
-import { filterHelp, readFilter, withFilter } from './filter-options.ts';
+import { filterHelp, readFilter, withFilter, withInclude } from './filter-options.ts';
 import { helperHelp } from './open-bus.ts';
 import { renderProcesses } from './process-table.ts';
 import { outputStyle, runWithBus } from './run.ts';
@@ -19,7 +19,7 @@ export const psCommand: CommandModule<object, PsArguments> = {
   command: 'ps',
   describe: 'List processes, also those that have just ended',
   builder: (yargs) =>
-    withFilter(yargs)
+    withFilter(withInclude(yargs))
       .option('tree', { type: 'boolean', default: false, describe: 'Draw who is whose child' })
       .option('ended', { type: 'boolean', default: false, describe: 'Those that have just ended, too' })
       .option('json', { type: 'boolean', default: false, describe: 'One JSON object a line' })
@@ -43,7 +43,7 @@ async function ps(args: PsArguments): Promise<number> {
     const { processes } = await bus.list(filter, { ended, signal });
     const lines = args.json
       ? processes.map((process) => JSON.stringify(process))
-      : renderProcesses(processes, { ...outputStyle(), tree: args.tree });
+      : renderProcesses(processes, { ...outputStyle(), tree: args.tree, include: filter.include });
     for (const line of lines) output.write(line);
   });
 }

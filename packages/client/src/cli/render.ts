@@ -1,10 +1,18 @@
 /*
  * Events as lines for people. Pure: the same event gives the same line.
  */
-import type { ExitEvent, LostWhere, ProcessEvent, ProcessInfo, StreamEvent } from '@procbus/protocol';
-import { commandLine, commandOf, shellWord } from './command-line.ts';
+import type {
+  ExitEvent,
+  LostEvent,
+  LostWhere,
+  ProcessEvent,
+  ProcessInfo,
+  StreamEvent,
+} from '@procbus/protocol';
+import { commandLine, commandOf } from './command-line.ts';
 import { clip } from './display-width.ts';
 import { formatDuration } from './duration.ts';
+import { extrasOf } from './extras.ts';
 import { renderCells, type Cell, type Colour, type LineStyle } from './line.ts';
 import { printable } from './printable.ts';
 
@@ -27,10 +35,11 @@ const colours: Record<StreamEvent['type'], Colour> = {
   lost: 'red',
 };
 
-const places: Record<LostWhere, string> = {
-  kernel: 'the kernel’s queue was full',
-  queue: 'read too slowly',
-  journal: 'no longer in the journal',
+/** Where events were lost, if it is known how many, and if not. */
+const places: Record<LostWhere, readonly [known: string, unknown: string]> = {
+  kernel: ['the kernel’s queue was full', 'on their way from the kernel'],
+  queue: ['read too slowly', 'read too slowly'],
+  journal: ['no longer in the journal', 'not in the journal'],
 };
 
 /** Columns of a name: the kernel keeps 15 bytes. */
@@ -45,17 +54,19 @@ export function renderLine(event: StreamEvent, style: EventStyle): string {
     { text: event.type, colour: colours[event.type], width: 8 },
   ];
   if (event.type === 'lost') {
-    const what =
-      event.count === 0
-        ? 'events lost, nobody knows how many: the kernel had stopped telling them'
-        : `${event.count} ${event.count === 1 ? 'event' : 'events'} lost: ${places[event.where]}`;
-    return renderCells([...start, { text: what, colour: 'red' }], style);
+    return renderCells([...start, { text: lossOf(event), colour: 'red' }], style);
   }
   const id = style.threads && event.tid !== event.pid ? `${event.pid}/${event.tid}` : String(event.pid);
   const cells = [...start, { text: id, width: style.threads ? 15 : 7 }, ...describe(event)];
-  const more = extras(event.process);
+  const more = extrasOf(event.process);
   if (more !== '') cells.push({ text: more, colour: 'dim' });
   return renderCells(cells, style);
+}
+
+function lossOf({ where, count }: LostEvent): string {
+  const [known, unknown] = places[where];
+  if (count === 0) return `events lost, nobody can say how many: ${unknown}`;
+  return `${count} ${count === 1 ? 'event' : 'events'} lost: ${known}`;
 }
 
 function describe(event: ProcessEvent): Cell[] {
@@ -125,14 +136,6 @@ function whatOf(event: Exclude<ProcessEvent, { type: 'exec' | 'exit' }>): string
 /** The name of a process; a question mark where it is not known. */
 function nameOf({ comm }: ProcessInfo): string {
   return comm === '' ? '?' : printable(comm);
-}
-
-/** What was asked for beside, as `key=value`. */
-function extras({ exe, cwd, cgroup, container, user, ancestors }: ProcessInfo): string {
-  const chain = ancestors?.map(({ pid, comm }) => `${pid}:${comm}`).join(',');
-  return Object.entries({ user, container, exe, cwd, cgroup, ancestors: chain })
-    .flatMap(([key, value]) => (value === undefined ? [] : [`${key}=${shellWord(value)}`]))
-    .join(' ');
 }
 
 /** The time of day in the local time zone, with the event's microseconds. */

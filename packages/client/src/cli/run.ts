@@ -3,6 +3,7 @@
  */
 import { ProcbusError } from '@procbus/protocol';
 import type { Bus } from '../bus.ts';
+import type { ConnectOptions } from '../connect.ts';
 import type { LineStyle } from './line.ts';
 import { LineWriter } from './line-writer.ts';
 import { openBus } from './open-bus.ts';
@@ -20,10 +21,15 @@ export interface Run {
   readonly stop: (reason: number | ProcbusError) => void;
 }
 
-/** Does the work of a command with a connection; returns the exit status. */
+/**
+ * Does the work of a command with a connection; returns the exit status.
+ *
+ * @param onConnection - for a command that goes on when the helper has gone and is back: told of it
+ */
 export async function runWithBus(
   socket: string | undefined,
   work: (run: Run) => Promise<void>,
+  onConnection?: ConnectOptions['onConnection'],
 ): Promise<number> {
   const ending = new AbortController();
   const { signal } = ending;
@@ -36,7 +42,7 @@ export async function runWithBus(
     stop(error.code === 'EPIPE' ? 0 : outputError(error)),
   );
   try {
-    const { bus, helper } = await openBus(socket, signal);
+    const { bus, helper } = await openBus(socket, signal, onConnection);
     try {
       await work({ bus, helper, output, signal, stop });
     } finally {

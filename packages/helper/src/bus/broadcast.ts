@@ -260,6 +260,8 @@ export class Broadcast {
 
   #lose({ clockOffset, kernelTime }: ToldBatch, lost: Batch['lost']): void {
     const count = lost === 'unknown' ? 0 : lost;
+    // Whoever is cut off before they hear of it must not think that they have come this far.
+    for (const group of this.#groups.values()) group.flush();
     this.dropped += count;
     const from = this.#seq + 1;
     // A loss that nobody can count takes a number all the same, to be told in its place.

@@ -70,16 +70,17 @@ export class Group {
     }
   }
 
-  /** Tells of a loss, behind all that came before. */
+  /** Tells of a loss; all that came before has to be told already. */
   lose(loss: Loss): void {
-    this.flush();
     const told = lossOf(this.selection.lens, loss);
     for (const receiver of this.receivers) receiver.lose(told);
   }
 
   /** Tells those who were told nothing for so many ms how far the stream has come. */
   beat(interval: number): void {
-    if (this.receivers.size === 0 || performance.now() - this.#told < interval) return;
+    // While something is held back, nobody has been told how far it has come.
+    if (this.receivers.size === 0 || this.#pending.length > 0) return;
+    if (performance.now() - this.#told < interval) return;
     this.#noteTold(0);
     const delivery = { ...positionOf(this.#seq()), packed: nothing, count: 0, from: 0, to: 0 };
     for (const receiver of this.receivers) receiver.deliver(delivery);
@@ -99,7 +100,10 @@ const nothing = pack([]);
  *
  * @param seq - how far the stream has been looked through
  */
-export function* deliveriesOf(events: readonly WireEvent[], seq: number): Generator<Delivery, void, undefined> {
+export function* deliveriesOf(
+  events: readonly WireEvent[],
+  seq: number,
+): Generator<Delivery, void, undefined> {
   for (const { items, packed } of packParts(events)) {
     const [from, to] = [seqOf(items[0]), seqOf(items.at(-1))];
     yield {

@@ -33,14 +33,15 @@ export class Replay {
     const entries = this.#journal.after(this.#seq, replayStep);
     const wires: WireEvent[] = [];
     for (const entry of entries) {
-      this.#seq = numberOf(entry);
       if ('where' in entry) {
+        // Whoever is cut off before they hear of a loss must not think that they have come behind it.
         this.#deliver(wires.splice(0));
         this.#receiver.lose(lossOf(this.selection.lens, entry));
       } else {
         const wire = this.selection.show(entry.seq, entry);
         if (wire !== undefined) wires.push(wire);
       }
+      this.#seq = numberOf(entry);
     }
     this.#deliver(wires);
     return entries.length;

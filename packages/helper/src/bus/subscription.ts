@@ -38,12 +38,7 @@ export class Subscription {
   #hasEnded = false;
   readonly #onWork: (entries: number) => void;
 
-  constructor(
-    membership: Membership,
-    receiver: Receiver,
-    start: SubscriptionStart,
-    from: Beginning = {},
-  ) {
+  constructor(membership: Membership, receiver: Receiver, start: SubscriptionStart, from: Beginning = {}) {
     this.#membership = membership;
     this.#receiver = receiver;
     this.start = start;
@@ -56,6 +51,11 @@ export class Subscription {
   /** The filter as it is bound. */
   get request(): FilterRequest {
     return this.#membership.group.selection.request;
+  }
+
+  /** Whether what is told now comes from the journal. */
+  get isReplaying(): boolean {
+    return this.#isReplaying;
   }
 
   /** Begins to tell; to be called in the same turn, behind the answer. */

@@ -29,7 +29,11 @@ export class Outbox {
   readonly #limit: number;
   /** What each subscription lost since the outbox filled up; at most one loss of each kind. */
   readonly #untold = new Map<number, Loss[]>();
-  readonly #onWritten = (): void => this.#settle();
+  readonly #onWritten = (): void => {
+    this.#settle();
+    // There is no drain where little waited.
+    if (this.#dropping && this.#socket.writableLength === 0) this.#resume();
+  };
   #dropping = false;
   #charged = 0;
   /** Since when something has waited, in ms. */
@@ -80,24 +84,32 @@ export class Outbox {
 
   /** Queues events, or drops and counts them; returns whether they were queued. */
   deliver(subscription: number, delivery: Delivery): boolean {
-    const { seq, clockOffset, packed, count } = delivery;
-    if (this.#isFull(packed.length)) {
-      const { from, to, kernelTime } = delivery;
+    if (this.#isFull(delivery.packed.length)) {
+      const { count, from, to, clockOffset, kernelTime } = delivery;
       this.dropped += count;
       if (count > 0) {
         this.#remember(subscription, { where: 'queue', count, from, to, clockOffset, kernelTime });
       }
       return count === 0;
     }
-    this.delivered += count;
-    this.sendPacked(helperMessage.eventsHead(subscription, seq, clockOffset), packed);
+    this.#queueEvents(subscription, delivery);
     return true;
+  }
+
+  /** Queues events from the journal, which come no faster than they are read: they are never dropped. */
+  replay(subscription: number, delivery: Delivery): void {
+    this.#queueEvents(subscription, delivery);
   }
 
   /** Tells a subscription of a loss, now or when there is room again. */
   lose(subscription: number, loss: Loss): void {
     if (this.#isFull(0)) this.#remember(subscription, loss);
-    else this.send(helperMessage.lost(subscription, loss));
+    else this.tell(subscription, loss);
+  }
+
+  /** Tells a subscription of a loss, now. */
+  tell(subscription: number, loss: Loss): void {
+    this.send(helperMessage.lost(subscription, loss));
   }
 
   /** Forgets what a subscription that ended was not told yet. */
@@ -113,10 +125,15 @@ export class Outbox {
   /** Once full, it stays so until all of it has been read. */
   #isFull(more: number): boolean {
     const { writableLength } = this.#socket;
-    // What filled it may have been of other connections of the user; then nothing of ours will drain.
-    if (this.#dropping && writableLength === 0) this.#resume();
-    this.#dropping ||= writableLength + more > this.#limit || this.#share.isQueueFull(more);
+    // One who has read everything can take a batch that is larger than the limit.
+    const isOverLimit = writableLength > 0 && writableLength + more > this.#limit;
+    this.#dropping ||= isOverLimit || this.#share.isQueueFull(more);
     return this.#dropping;
+  }
+
+  #queueEvents(subscription: number, { seq, clockOffset, packed, count }: Delivery): void {
+    this.delivered += count;
+    this.sendPacked(helperMessage.eventsHead(subscription, seq, clockOffset), packed);
   }
 
   #remember(subscription: number, loss: Loss): void {
@@ -125,6 +142,8 @@ export class Outbox {
     if (same < 0) losses.push(loss);
     else losses[same] = joinLosses(losses[same] as Loss, loss);
     this.#untold.set(subscription, losses);
+    // What filled up is what other connections of the user may queue: nothing of ours will be read and end it.
+    if (this.#socket.writableLength === 0) this.#resume();
   }
 
   #resume(): void {
@@ -132,7 +151,7 @@ export class Outbox {
     const untold = [...this.#untold];
     this.#untold.clear();
     for (const [subscription, losses] of untold) {
-      for (const loss of losses) this.send(helperMessage.lost(subscription, loss));
+      for (const loss of losses) this.tell(subscription, loss);
     }
   }
 

@@ -96,9 +96,11 @@ function remedy(rules: readonly Rule[], peer: Peer, user: string | undefined, na
     return name === undefined ? [] : [{ gid, name }];
   });
   const [first] = known;
-  if (user === undefined || first === undefined) {
-    const who = user === undefined ? peer.uid : JSON.stringify(user);
-    return `Ask an administrator for a [[grant]] with user = ${who} in the configuration of procbusd.`;
+  if (user === undefined || first === undefined || peer.uid === 0) {
+    const grant = `[[grant]] with user = ${user === undefined ? peer.uid : JSON.stringify(user)}`;
+    return peer.uid === 0
+      ? `Add a ${grant} to the configuration of procbusd.`
+      : `Ask an administrator for a ${grant} in the configuration of procbusd.`;
   }
   const joined = new Set(names.groupsOf(user));
   const missed = known.find(({ gid }) => joined.has(gid));

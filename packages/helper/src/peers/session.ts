@@ -40,7 +40,7 @@ const subscriptionLimit = 64;
 /** How long a client that was told to go may take to read why, in ms. */
 const farewellTime = 1000;
 /** How long a client may take to say hello, and to finish a frame that it has begun, in ms. */
-export const patience = 10_000;
+const usualPatience = 10_000;
 
 /** What a session needs to know of the helper it belongs to. */
 export interface Host {
@@ -54,6 +54,8 @@ export interface Host {
   /** The error `not-granted` for a peer who may see nothing. */
   refusal(peer: Peer): ProcbusError;
   stats(session: Session): Record<string, unknown>;
+  /** How long a client may take to say hello, and to finish a frame that it has begun, in ms; 10,000 if left out. */
+  readonly patience?: number;
 }
 
 /** What one connection costs, and what it was told. */
@@ -137,7 +139,16 @@ export class Session {
   get figures(): ConnectionFigures {
     const { peer, software, outbox } = this;
     const { queuedBytes, lag, delivered, dropped: lost } = outbox;
-    return { pid: peer.pid, uid: peer.uid, software, subscriptions: this.#held.size, queuedBytes, lag, delivered, lost };
+    return {
+      pid: peer.pid,
+      uid: peer.uid,
+      software,
+      subscriptions: this.#held.size,
+      queuedBytes,
+      lag,
+      delivered,
+      lost,
+    };
   }
 
   /** Whether this client may see the figures of the whole helper. */
@@ -147,9 +158,7 @@ export class Session {
 
   /** Tells the client why it has to go, and ends the connection. */
   leave(reason: ProcbusError): void {
-    if (this.#leaving) return;
-    this.outbox.send(helperMessage.goodbye(reason));
-    this.#end();
+    if (!this.#leaving) this.#end(helperMessage.goodbye(reason));
   }
 
   /** What is granted may have changed: goes on under the grant of now, or says goodbye where it cannot. */
@@ -172,7 +181,7 @@ export class Session {
   /** Decodes and answers what has come, as far as it may be answered now. */
   #work(): void {
     while (!this.#leaving && !this.#sending && this.#leaveLine === undefined) {
-      if (this.outbox.full) return void this.#socket.pause();
+      if (this.outbox.full) return this.#waitUntilRead();
       if (this.#payloads === undefined && this.#chunks.length === 0) return this.#waitForMore();
       if (!this.#share.isReady) return this.#standInLine();
       this.#answerNext();
@@ -181,13 +190,24 @@ export class Session {
 
   /** Everything has been answered. */
   #waitForMore(): void {
-    if (this.#heardAll) this.#socket.end();
-    else this.#socket.resume();
+    if (this.#heardAll) {
+      this.#unsubscribeAll();
+      this.#socket.end();
+    } else {
+      this.#expectMore();
+      this.#socket.resume();
+    }
+  }
+
+  /** Until what waits has been read, nothing is heard, and so nothing expected. */
+  #waitUntilRead(): void {
+    this.#stopExpecting();
+    this.#socket.pause();
   }
 
   #standInLine(): void {
-    this.#socket.pause();
     this.#stopExpecting();
+    this.#socket.pause();
     this.#leaveLine = this.#share.wait(() => {
       this.#leaveLine = undefined;
       this.#answerNext();
@@ -202,7 +222,6 @@ export class Session {
       const { value: payload, done } = this.#payloads.next();
       if (done === true) {
         this.#payloads = undefined;
-        this.#expectMore();
         return;
       }
       this.#stopExpecting();
@@ -211,19 +230,20 @@ export class Session {
       this.#answer(unpack(payload));
     } catch (error) {
       // Where a frame cannot be read, the rest of the stream cannot be trusted either.
-      this.#refuse(null, error);
-      this.#end();
+      this.#end(this.#refusal(null, error));
     }
   }
 
   /** A hello, and the rest of a frame that has begun, have to come soon. */
   #expectMore(): void {
-    if (this.#leaving || (this.#granted !== undefined && this.#decoder.pending === 0)) return;
+    if (this.#granted !== undefined && this.#decoder.pending === 0) return;
+    const { patience = usualPatience } = this.#host;
     const [code, what] =
-      this.#granted === undefined ? (['hello-expected', 'no hello'] as const) : (['bad-frame', 'half a frame'] as const);
+      this.#granted === undefined
+        ? (['hello-expected', 'no hello'] as const)
+        : (['bad-frame', 'half a frame'] as const);
     this.#deadline ??= setTimeout(() => {
-      this.#refuse(null, new ProcbusError(code, `${what} within ${patience / 1000} s`));
-      this.#end();
+      this.#end(this.#refusal(null, new ProcbusError(code, `${what} within ${patience / 1000} s`)));
     }, patience);
   }
 
@@ -236,8 +256,9 @@ export class Session {
     try {
       this.#handle(parseClientMessage(value));
     } catch (error) {
-      this.#refuse(requestOf(value), error);
-      if (this.#granted === undefined) this.#end();
+      const refusal = this.#refusal(requestOf(value), error);
+      if (this.#granted === undefined) this.#end(refusal);
+      else this.outbox.send(refusal);
     }
   }
 
@@ -248,6 +269,8 @@ export class Session {
       const version = chooseVersion(versions, theirs);
       const granted = this.#grant();
       this.#granted = granted;
+      // The rules may have changed since it connected.
+      this.#share.limits = granted.limits;
       this.software = software;
       this.outbox.send(helperMessage.hello(this.#hello(version, granted)));
       return;
@@ -319,13 +342,16 @@ export class Session {
   #receiver(request: number, { onLag }: SubscribeOptions): { receiver: Receiver; leaveLine: () => void } {
     let hasTurn = false;
     let leave: (() => void) | undefined;
+    const { outbox } = this;
+    const isReplaying = (): boolean => this.#held.get(request)?.subscription.isReplaying === true;
     const receiver: Receiver = {
       deliver: (delivery) => {
-        if (!this.outbox.deliver(request, delivery) && onLag === 'disconnect') this.#fallBehind(request);
+        if (isReplaying()) outbox.replay(request, delivery);
+        else if (!outbox.deliver(request, delivery) && onLag === 'disconnect') this.#fallBehind(request);
       },
-      lose: (loss) => this.outbox.lose(request, loss),
+      lose: (loss) => (isReplaying() ? outbox.tell(request, loss) : outbox.lose(request, loss)),
       hasRoom: () => {
-        if (this.outbox.full || leave !== undefined) return false;
+        if (outbox.full || leave !== undefined) return false;
         if (this.#share.isReady || hasTurn) {
           hasTurn = false;
           return true;
@@ -400,16 +426,19 @@ export class Session {
     this.outbox.send(helperMessage.result(request, value));
   }
 
-  #refuse(request: number | null, error: unknown): void {
+  /** What a client is told of an error; one that nobody expects is logged. */
+  #refusal(request: number | null, error: unknown): readonly unknown[] {
     if (!(error instanceof ProcbusError)) log(`a request failed: ${(error as Error).stack}`);
     const told =
       error instanceof ProcbusError ? error : new ProcbusError('internal', 'procbusd failed, see its log');
-    this.outbox.send(helperMessage.error(request, told));
+    return helperMessage.error(request, told);
   }
 
-  #end(): void {
+  /** Ends the connection, with a last message behind all that has happened so far. */
+  #end(last?: readonly unknown[]): void {
     if (this.#leaving) return;
     this.#stop();
+    if (last !== undefined) this.outbox.send(last);
     // Closing our reading side at once would make the client lose what it has not read yet: its next
     // write would fail, and Node gives up a socket at that.
     this.#socket.end();
@@ -428,6 +457,10 @@ export class Session {
     this.#leaving = true;
     this.#stopExpecting();
     this.#leaveLine?.();
+    this.#unsubscribeAll();
+  }
+
+  #unsubscribeAll(): void {
     for (const id of this.#held.keys()) this.#unsubscribe(id);
   }
 }

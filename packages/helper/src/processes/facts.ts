@@ -1,10 +1,10 @@
 /*
  * The facts of a process, put together from what the files of /proc say.
  */
-import { bootOffset } from '../libc.ts';
+import { bootOffset, monotonicTime } from '../libc.ts';
 import { containerOf } from './container.ts';
 import type { Facts, Image } from './process.ts';
-import { argsLimit, isAsBegun, readIds, readRaw, readStat, type RawFile } from './procfs.ts';
+import { argsLimit, ownerOf, readIds, readRaw, readStat, type RawFile } from './procfs.ts';
 
 const tick = 10_000_000n; // ns; the kernel's USER_HZ is 100 on every architecture we run on
 
@@ -17,14 +17,20 @@ export const imageFiles: readonly RawFile[] = ['args', 'exe', 'cwd', 'comm', 'ui
 /** The files of {@link imageFiles} as bytes, where they could be read. */
 export type RawImage = Readonly<Record<RawFile, Buffer | undefined>>;
 
-/** Reads all of a program now. */
+/**
+ * Reads all of a program now. It may have run for long, and have changed its users meanwhile: who began it is told
+ * where the present user may look into it, before and behind.
+ */
 export function readImage(pid: number): Image {
+  const owner = ownerOf(pid);
   const raw: Partial<Record<RawFile, Buffer | undefined>> = {};
   for (const file of imageFiles) {
     const bytes = readRaw(pid, file);
     raw[file] = bytes === undefined ? undefined : Buffer.from(bytes);
   }
-  return decodeImage(raw as RawImage);
+  const image = decodeImage(raw as RawImage);
+  const isCertain = image.begunBy === owner && ownerOf(pid) === owner;
+  return isCertain ? image : { ...image, begunBy: undefined };
 }
 
 /** Makes facts of what was read. */
@@ -66,6 +72,8 @@ export interface FoundProcess {
   readonly startTime: bigint;
   readonly ppid: number;
   readonly facts: Facts;
+  /** ns of CLOCK_MONOTONIC: what happened before is part of the facts. */
+  readonly readAt: bigint;
 }
 
 /** Reads all of a process; undefined where it is gone, or has ended. */
@@ -74,9 +82,8 @@ export function readProcess(pid: number): FoundProcess | undefined {
   const ids = readIds(pid);
   if (stat === undefined || stat.isOver || ids === undefined) return undefined;
   const { sid, tty, ppid, startTicks } = stat;
-  const image = readImage(pid);
-  const begunBy = isAsBegun(pid, ids.euid) ? image.begunBy : undefined;
-  return { startTime: startTimeOf(startTicks), ppid, facts: { ...image, ...ids, begunBy, sid, tty } };
+  const facts = { ...readImage(pid), ...ids, sid, tty };
+  return { startTime: startTimeOf(startTicks), ppid, facts, readAt: monotonicTime() };
 }
 
 /** /proc tells a start to 10 ms, and the clocks differ by a little, in ns. */

@@ -11,6 +11,7 @@
 import type { KernelEvent } from '@procbus/protocol';
 import { startPrecision, type FoundProcess } from './facts.ts';
 import { Process, type Facts, type Image } from './process.ts';
+import { imageOf, nameOf } from './program.ts';
 import { Subtrees } from './subtrees.ts';
 import { beginningOf, endOf, type Told } from './told.ts';
 
@@ -156,7 +157,7 @@ export class ProcessTable {
       case 'fork':
         return this.#fork(event.pid, event.ppid, event.kernelTime);
       case 'exec':
-        return this.#change(event, this.#begun(event));
+        return this.#change(event, imageOf(this.#find(event), event, this.#proc.imageOf(event)));
       case 'exit':
         return this.#exit(event);
       case 'uid':
@@ -166,7 +167,7 @@ export class ProcessTable {
       case 'sid':
         return this.#change(event, { sid: event.pid, tty: 0 });
       case 'comm':
-        return this.#change(event, { comm: event.comm });
+        return this.#change(event, nameOf(this.#find(event), event));
       case 'ptrace':
       case 'coredump':
         return this.#find(event);
@@ -181,23 +182,6 @@ export class ProcessTable {
     const process = this.#add(pid, kernelTime, parent, parent?.facts ?? unknownFacts);
     if (parent?.endTime !== undefined) this.#orphan(process);
     return process;
-  }
-
-  /** What an exec changes; where it could not be read in time, the rest most likely is as it was. */
-  #begun(exec: KernelEvent): Image {
-    const image = this.#proc.imageOf(exec);
-    const { uid, comm, cwd, cgroup, container, begunBy } = this.#find(exec).facts;
-    const isRead = image.detail !== 'gone';
-    const keepsOld = !isRead || image.comm === '' || (image.cwd === undefined && cwd !== undefined);
-    // What was read may be of another program already, which somebody else has begun.
-    const isCertain = (!isRead || image.begunBy === uid) && (!keepsOld || begunBy === uid);
-    return {
-      ...image,
-      begunBy: isCertain ? uid : undefined,
-      comm: image.comm === '' ? comm : image.comm,
-      cwd: image.cwd ?? cwd,
-      ...(image.cgroup === undefined ? { cgroup, container } : {}),
-    };
   }
 
   #change(event: KernelEvent, changed: Partial<Facts>): Process {
@@ -233,6 +217,7 @@ export class ProcessTable {
     const found = read(pid);
     if (found === undefined) return [];
     const process = this.#add(pid, found.startTime, undefined, found.facts);
+    process.readAt = found.readAt;
     // Only now that this one is known, as a pid given anew might otherwise lead round in a circle.
     const parents = found.ppid === 0 || this.#living.has(found.ppid) ? [] : this.meet(found.ppid, read);
     if (!this.adopt(process, found.ppid) && found.ppid !== 0) this.#orphan(process);

@@ -102,14 +102,15 @@ export function readStat(pid: number): Stat | undefined {
 }
 
 /**
- * Whether a process has had its users since its program began: the kernel gives the files of one that has
- * changed them, and may not be looked into by its new user, to root. See proc(5), and PR_SET_DUMPABLE in prctl(2).
+ * The user who may look into a process: its own one, if that is who began its program. The kernel gives the files
+ * of a process that has changed its users since to root; but not the directory. See proc(5), and PR_SET_DUMPABLE
+ * in prctl(2).
  */
-export function isAsBegun(pid: number, euid: number): boolean {
+export function ownerOf(pid: number): number | undefined {
   try {
-    return statSync(`/proc/${pid}`).uid === euid;
+    return statSync(`/proc/${pid}/status`, { throwIfNoEntry: false })?.uid;
   } catch {
-    return false; // It is gone, or hidden.
+    return undefined; // It has gone meanwhile, or is hidden.
   }
 }
 

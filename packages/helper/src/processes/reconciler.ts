@@ -116,9 +116,11 @@ export class Reconciler {
 
   /** Takes in what has changed; a program that is another one is told as an exec. */
   *#refresh(process: Process, { ppid, facts }: FoundProcess): Generator<Told> {
-    const { exe, detail } = process.facts;
+    const { exe, detail, begunBy } = process.facts;
     const isClosed = detail === 'complete' && facts.detail !== 'complete';
     process.facts = isClosed ? { ...facts, ...programOf(process.facts) } : facts;
+    // Some is what was known before: it is certain whose all of it is only where both are.
+    if (isClosed && facts.begunBy !== begunBy) process.facts = { ...process.facts, begunBy: undefined };
     if (process.parent?.pid !== ppid) this.#table.adopt(process, ppid);
     if (exe !== undefined && facts.exe !== undefined && exe !== facts.exe) yield changeOf(process);
   }

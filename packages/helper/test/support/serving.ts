@@ -1,17 +1,22 @@
 /*
  * A helper without a kernel: its socket, its bus, and batches that the test makes.
  */
+import { once } from 'node:events';
+import { createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
-import { fullGrant, ProcbusError } from '@procbus/protocol';
+import { fullGrant, ProcbusError, type Grant } from '@procbus/protocol';
 import { expect, onTestFinished } from 'vitest';
+import { until } from '../../../../test/support/condition.ts';
 import { temporaryDirectory } from '../../../../test/support/procbus.ts';
-import { defaultLimits } from '../../src/peers/quota.ts';
+import type { BroadcastOptions } from '../../src/bus/broadcast.ts';
+import type { Peer } from '../../src/peers/credentials.ts';
+import type { Granted } from '../../src/peers/policy.ts';
+import { defaultLimits, type Limits } from '../../src/peers/quota.ts';
 import { Server } from '../../src/peers/server.ts';
-import type { Host } from '../../src/peers/session.ts';
+import { Session, type Host } from '../../src/peers/session.ts';
 import { claimSocket } from '../../src/peers/socket-path.ts';
 import type { Proc } from '../../src/processes/process-table.ts';
 import { connectionStats, EventLoop, helperStats } from '../../src/stats.ts';
-import type { BroadcastOptions } from '../../src/bus/broadcast.ts';
 import { makeBus, type Bus } from './bus.ts';
 
 export { eventOf, execs } from './bus.ts';
@@ -28,6 +33,11 @@ export interface Serving extends Bus {
 
 const eventLoop = new EventLoop();
 
+/** Everything, but for what a test wants otherwise. */
+export function granted(limits: Partial<Limits> = {}, grant: Partial<Grant> = {}): Granted {
+  return { ...fullGrant, stats: 'all', ...grant, limits: { ...defaultLimits, ...limits } };
+}
+
 /** What a test may have otherwise. */
 export interface ServeOptions {
   readonly proc?: Partial<Proc>;
@@ -42,7 +52,7 @@ export interface ServeOptions {
  */
 export async function serve({ proc, host: changed, bus: options }: ServeOptions = {}): Promise<Serving> {
   const path = join(temporaryDirectory(), 'procbus.sock');
-  const claimed = await claimSocket({ path, mode: 0o600 });
+  const claimed = await claimSocket({ path, mode: 0o666 });
   const bus = makeBus(proc, [], options);
   const { broadcast, table } = bus;
   const host: Host = {
@@ -50,7 +60,7 @@ export async function serve({ proc, host: changed, bus: options }: ServeOptions 
     software: 'procbusd/test',
     bootId: '2b7f4a0c-0000-4000-8000-000000000000',
     outboxLimit: () => undefined,
-    grantTo: () => ({ ...fullGrant, stats: 'all', limits: defaultLimits }),
+    grantTo: () => granted(),
     refusal: () => new ProcbusError('not-granted', 'nobody is granted anything'),
     stats: (session) => ({
       connection: connectionStats(session.figures),
@@ -74,4 +84,52 @@ export async function serve({ proc, host: changed, bus: options }: ServeOptions 
     expect(server.quotas.isEmpty).toBe(true);
   });
   return { ...bus, path, server, host };
+}
+
+/** Subscriptions of all connections. */
+export function subscriptionsOf({ connections }: Server): number {
+  return connections.reduce((sum, { subscriptions }) => sum + subscriptions, 0);
+}
+
+/** The helper's side of a connection. */
+export interface Accepted {
+  readonly socket: Socket;
+  readonly session: Session;
+}
+
+/** Who this process is. */
+const self: Peer = {
+  pid: process.pid,
+  uid: process.getuid?.() ?? 0,
+  gid: process.getgid?.() ?? 0,
+  groups: process.getgroups?.() ?? [],
+};
+
+/** Serves at another socket, too, where the test can look at the helper's side of each connection. */
+export async function serveInReach({
+  path,
+  host,
+  server,
+}: Serving): Promise<{ path: string; accepted: Promise<Accepted> }> {
+  const pathInReach = `${path}.in-reach`;
+  const sockets: Socket[] = [];
+  const listener = createServer();
+  const accepted = new Promise<Accepted>((resolve) => {
+    listener.on('connection', (socket) => {
+      const share = server.quotas.open(self.uid, host.grantTo(self)?.limits ?? defaultLimits);
+      if (share === undefined) throw new Error('too many connections');
+      const session = new Session(socket, self, share, host);
+      socket.once('close', () => share.close());
+      sockets.push(socket);
+      resolve({ socket, session });
+    });
+  });
+  listener.listen(pathInReach);
+  onTestFinished(async () => {
+    listener.close();
+    for (const socket of sockets) socket.destroy();
+    await until('all to be closed', () => sockets.every(({ closed }) => closed));
+  });
+  await once(listener, 'listening');
+  return { path: pathInReach, accepted };
 }

@@ -1,0 +1,248 @@
+/*
+ * What has arrived for a reader and is not read yet, and the two places in the stream that go with it:
+ * how far it has arrived, and how far it has been read.
+ *
+ * Idea: what the helper sends is queued as it came and decoded when it is read; the queue is bounded
+ * in events. What does not fit is counted, and told in its place.
+ * Invariant: events read + events in `lost {where: "queue"}` = events that arrived; the place that has been
+ * read up to has nothing unread before it, and nothing read behind it.
+ */
+import {
+  eventFromWire,
+  joinLosses,
+  lossToEvent,
+  stampFromWire,
+  type Cursor,
+  type Loss,
+  type StreamEvent,
+} from '@procbus/protocol';
+
+/** What all that is queued has. */
+interface Queued {
+  readonly epoch: string;
+  /** Where a reader stands when it has read this, and all before. */
+  upTo: number;
+}
+
+/** Events of one delivery that are still to be read; none, where only the place moves. */
+interface Delivery extends Queued {
+  readonly events: readonly unknown[];
+  readonly clockOffset: bigint;
+  next: number;
+}
+
+interface Hole extends Queued {
+  readonly loss: Loss;
+}
+
+export class EventQueue {
+  readonly #limit: number;
+  readonly #items: (Delivery | Hole)[] = [];
+  #buffered = 0;
+  #received: Cursor | undefined;
+  #read: Cursor | undefined;
+  /** What is told up to here is not for the reader; undefined once that is past. */
+  #skipTo: Cursor | undefined;
+
+  /**
+   * @param limit - events that it holds at most
+   * @param since - the place that the stream is to begin behind, where that is known
+   */
+  constructor(limit: number, since?: Cursor) {
+    this.#limit = limit;
+    this.#received = since;
+    this.#read = since;
+  }
+
+  /** Events that wait to be read. */
+  get buffered(): number {
+    return this.#buffered;
+  }
+
+  /** How far the stream has arrived; undefined where it has not begun and nobody said where it is to. */
+  get received(): Cursor | undefined {
+    return this.#received;
+  }
+
+  /** How far the stream has been read; undefined in the same case. */
+  get read(): Cursor | undefined {
+    return this.#read;
+  }
+
+  /** Whether there is room for as many events. */
+  fits(events: number): boolean {
+    return this.#buffered + events <= this.#limit;
+  }
+
+  /**
+   * From here on, what is put in lies behind a place.
+   *
+   * @param hole - what is missing before it
+   */
+  begin(place: Cursor, hole?: Loss): void {
+    if (this.#skipTo?.epoch !== place.epoch) this.#skipTo = undefined;
+    this.#received = place;
+    this.#read ??= place;
+    if (hole !== undefined) this.#addLoss(hole, place.epoch);
+    this.#reach(place);
+  }
+
+  /** Puts events in; the stream has been looked through up to `seq`. */
+  add(seq: number, delivered: readonly unknown[], clockOffset: bigint): void {
+    const { epoch } = this.#arrive(seq);
+    const events = this.#fresh(delivered, epoch);
+    if (events.length > 0 && this.fits(events.length)) {
+      this.#buffered += events.length;
+      this.#items.push({ epoch, upTo: seq, events, clockOffset, next: 0 });
+      return;
+    }
+    if (events.length > 0) this.#addLoss(lossOf(events, clockOffset), epoch);
+    this.#reach({ epoch, seq });
+  }
+
+  /** Puts a loss in, in its place. */
+  lose(loss: Loss): void {
+    const { epoch } = this.#arrive(loss.to);
+    this.#addLoss(loss, epoch);
+    this.#reach({ epoch, seq: loss.to });
+  }
+
+  /** Leaves out what is told up to a place that has been reached some other way. */
+  skipTo(place: Cursor): void {
+    const items = this.#items.splice(0);
+    // Before the first of its epoch lie only older ones; behind the last only such as begin with a hole.
+    const first = items.findIndex(({ epoch }) => epoch === place.epoch);
+    this.#buffered = 0;
+    this.#skipTo = place;
+    this.#read = place;
+    if (this.#received === undefined || this.#received.epoch === place.epoch || first < 0) {
+      this.#received = later(this.#received, place);
+    }
+    for (const item of first < 0 ? [] : items.slice(first)) this.#putBack(item);
+  }
+
+  /** The next event that has arrived. */
+  take(): StreamEvent | undefined {
+    for (let head = this.#items[0]; head !== undefined; head = this.#items[0]) {
+      if ('loss' in head) {
+        this.#shift(head);
+        return lossToEvent(head.loss);
+      }
+      const { events, clockOffset } = head;
+      if (head.next >= events.length) {
+        this.#shift(head);
+        continue;
+      }
+      const event = eventFromWire(events[head.next], clockOffset);
+      head.next++;
+      this.#buffered--;
+      if (head.next === events.length) this.#shift(head);
+      else if (event !== undefined) this.#read = { epoch: head.epoch, seq: event.seq };
+      if (event !== undefined) return event;
+    }
+    return undefined;
+  }
+
+  /** Forgets what has not been read. */
+  clear(): void {
+    this.#items.length = 0;
+    this.#buffered = 0;
+  }
+
+  #shift({ epoch, upTo }: Queued): void {
+    this.#items.shift();
+    this.#read = { epoch, seq: upTo };
+  }
+
+  #arrive(seq: number): Cursor {
+    if (this.#received === undefined) throw new TypeError('nothing arrives before the beginning');
+    const { epoch } = this.#received;
+    this.#received = later(this.#received, { epoch, seq });
+    return this.#received;
+  }
+
+  /** Moves the place behind all that waits. */
+  #reach({ epoch, seq }: Cursor): void {
+    const last = this.#items.at(-1);
+    if (last === undefined) {
+      if (this.#read?.epoch !== epoch || this.#read.seq < seq) this.#read = { epoch, seq };
+    } else if (last.epoch === epoch) {
+      last.upTo = Math.max(last.upTo, seq);
+    } else {
+      this.#items.push({ epoch, upTo: seq, events: [], clockOffset: 0n, next: 0 });
+    }
+  }
+
+  #addLoss(added: Loss, epoch: string): void {
+    const skip = this.#skipTo?.epoch === epoch ? this.#skipTo.seq : -1;
+    if (added.to <= skip) return;
+    let loss = added.from > skip ? added : lossBehind(added, skip);
+    let upTo = loss.to;
+    // Behind the last delivery there is at most one loss of each kind, however long nobody reads.
+    for (let at = this.#items.length - 1; at >= 0; at--) {
+      const item = this.#items[at];
+      if (item === undefined || !('loss' in item)) break;
+      if (item.loss.where !== loss.where) continue;
+      loss = joined(item, loss, epoch);
+      if (item.epoch === epoch) {
+        this.#items[at] = { epoch, upTo: Math.max(item.upTo, upTo), loss };
+        return;
+      }
+      upTo = loss.to;
+      this.#items.splice(at, 1);
+      break;
+    }
+    this.#items.push({ epoch, upTo, loss });
+  }
+
+  #putBack(item: Delivery | Hole): void {
+    const { epoch, upTo } = item;
+    if ('loss' in item) {
+      this.#addLoss(item.loss, epoch);
+    } else {
+      const events = this.#fresh(item.events.slice(item.next), epoch);
+      this.#buffered += events.length;
+      if (events.length > 0) this.#items.push({ ...item, events, next: 0 });
+    }
+    this.#reach({ epoch, seq: upTo });
+  }
+
+  /** Events that are not to be skipped. Once there is one, so are all that follow. */
+  #fresh(events: readonly unknown[], epoch: string): readonly unknown[] {
+    const skip = this.#skipTo;
+    if (skip === undefined || skip.epoch !== epoch || events.length === 0) return events;
+    const first = events.findIndex((wire) => !isUpTo(wire, skip.seq));
+    if (first < 0) return [];
+    this.#skipTo = undefined;
+    return first === 0 ? events : events.slice(first);
+  }
+}
+
+function later(a: Cursor | undefined, b: Cursor): Cursor {
+  return a !== undefined && a.epoch === b.epoch && a.seq > b.seq ? a : b;
+}
+
+/** Two losses of one kind as one. */
+function joined(earlier: Hole, loss: Loss, epoch: string): Loss {
+  const both = joinLosses(earlier.loss, loss);
+  // Numbers of another epoch do not compare.
+  return earlier.epoch === epoch ? both : { ...loss, count: both.count };
+}
+
+/** The loss of a whole delivery. */
+function lossOf(events: readonly unknown[], clockOffset: bigint): Loss {
+  const { seq: from } = stampFromWire(events[0]);
+  const { seq: to, kernelTime } = stampFromWire(events.at(-1));
+  return { where: 'queue', count: events.length, from, to, kernelTime, clockOffset };
+}
+
+/** The part of a loss behind a sequence number. How many it was there nobody knows; not more than fit. */
+function lossBehind(loss: Loss, seq: number): Loss {
+  const from = seq + 1;
+  return { ...loss, from, count: Math.min(loss.count, loss.to - from + 1) };
+}
+
+/** A malformed event is not skipped: its reader is told. */
+function isUpTo(wire: unknown, seq: number): boolean {
+  return Array.isArray(wire) && typeof wire[1] === 'number' && wire[1] <= seq;
+}

@@ -1,0 +1,42 @@
+/*
+ * The program of a process: what an exec and a new name change, and whose program it is.
+ *
+ * Idea: a program belongs to the real user who began it, and what it is called and was given is told to no other
+ * one. So wherever what was read, or is kept, may come of a program that somebody else had begun, nobody is
+ * named: who may see only their own sees less then, and never more.
+ */
+import type { KernelEvent } from '@procbus/protocol';
+import type { Facts, Image, Process } from './process.ts';
+
+/** What an exec changes; where the program could not be read in time, the rest most likely is as it was. */
+export function imageOf({ facts, readAt }: Process, { kernelTime }: KernelEvent, image: Image): Image {
+  const { uid, comm, cwd, cgroup, container, begunBy } = facts;
+  const isRead = image.detail !== 'gone' || image.cwd !== undefined;
+  const keepsOld = !isRead || image.comm === '' || (image.cwd === undefined && cwd !== undefined);
+  const begun = {
+    ...image,
+    comm: image.comm === '' ? comm : image.comm,
+    cwd: image.cwd ?? cwd,
+    ...(image.cgroup === undefined ? { cgroup, container } : {}),
+  };
+  // What was read late may be of another program already; and so may what is kept.
+  const isOwn = (!isRead || image.begunBy === uid) && (!keepsOld || begunBy === uid);
+  // The user is that of now, where /proc told it behind the event.
+  const isCertain = kernelTime >= readAt || (begunBy === uid && isSame(begun, facts));
+  return { ...begun, begunBy: isOwn && isCertain ? uid : undefined };
+}
+
+/** What a new name changes. */
+export function nameOf(
+  { facts, readAt }: Process,
+  { kernelTime, comm }: KernelEvent & { type: 'comm' },
+): Pick<Facts, 'comm' | 'begunBy'> {
+  // It may be that of an earlier program.
+  const isCertain = kernelTime >= readAt || comm === facts.comm;
+  return { comm, begunBy: isCertain ? facts.begunBy : undefined };
+}
+
+function isSame(one: Image, other: Image): boolean {
+  const isSameFile = one.comm === other.comm && one.exe === other.exe && one.cwd === other.cwd;
+  return isSameFile && one.args?.join('\0') === other.args?.join('\0');
+}
