@@ -10,6 +10,7 @@ import {
   defaultMaxDelay,
   formatCursor,
   ProcbusError,
+  type Cursor,
   type EventType,
   type Include,
   type Loss,
@@ -190,7 +191,7 @@ export class Broadcast {
         return { seq: since.seq, isCut: false };
       }
       const oldest = formatCursor({ epoch: this.epoch, seq: journal.oldest });
-      const why = since.epoch === this.epoch ? 'the journal no longer holds it' : 'it is of another run of procbusd';
+      const why = this.#whyGone(since);
       throw new ProcbusError('gone', `nothing can be told since ${formatCursor(since)}: ${why}`, {
         remedy: `Begin at the oldest cursor, ${oldest}, or anew with a snapshot.`,
         oldest,
@@ -200,6 +201,11 @@ export class Broadcast {
     const { begin } = journal;
     const isCut = begin === undefined || begin > sinceTime;
     return { seq: isCut ? journal.oldest : journal.before(sinceTime, this.#seq), isCut };
+  }
+
+  #whyGone({ epoch, seq }: Cursor): string {
+    if (epoch !== this.epoch) return 'it is of another run of procbusd';
+    return seq > this.#seq ? 'nothing has got that far yet' : 'the journal no longer holds it';
   }
 
   /** A loss of nobody knows what, before all that follows a number. */
@@ -260,9 +266,9 @@ export class Broadcast {
 
   #lose({ clockOffset, kernelTime }: ToldBatch, lost: Batch['lost']): void {
     const count = lost === 'unknown' ? 0 : lost;
+    this.dropped += count;
     // Whoever is cut off before they hear of it must not think that they have come this far.
     for (const group of this.#groups.values()) group.flush();
-    this.dropped += count;
     const from = this.#seq + 1;
     // A loss that nobody can count takes a number all the same, to be told in its place.
     this.#seq += Math.max(1, count);

@@ -72,7 +72,7 @@ export class Selection {
     const { filter, lens } = this;
     if (!filter.events.has(event.type) || !isShown(lens, told)) return undefined;
     if (!matches(filter, event, subjectOf(lens, process), lifeOf(event, process))) return undefined;
-    return eventToWire(seq, eventOf(lens, event), circumstancesOf(lens, event, process));
+    return eventToWire(seq, eventOf(lens, event, process), circumstancesOf(lens, event, process));
   }
 
   /** A process of a snapshot as it is told; undefined where it is not. */

@@ -67,9 +67,10 @@ export function lifeOf(event: KernelEvent, process: Portrait): Life {
 
 const nothingTold: Life = {};
 
-/** An event without what is not shown. */
-export function eventOf({ names }: Lens, event: KernelEvent): KernelEvent {
-  return event.type === 'comm' && !names ? { ...event, comm: '' } : event;
+/** An event without what is not shown: a name is that of a program. */
+export function eventOf(lens: Lens, event: KernelEvent, { facts }: Portrait): KernelEvent {
+  const isNameTold = event.type !== 'comm' || (lens.names && isProgramShown(lens, facts));
+  return isNameTold ? event : { ...event, comm: '' };
 }
 
 /** The circumstances of an event. */

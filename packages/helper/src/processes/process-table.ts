@@ -11,7 +11,7 @@
 import type { KernelEvent } from '@procbus/protocol';
 import { startPrecision, type FoundProcess } from './facts.ts';
 import { Process, type Facts, type Image } from './process.ts';
-import { imageOf, nameOf } from './program.ts';
+import { imageOf, renamed } from './program.ts';
 import { Subtrees } from './subtrees.ts';
 import { beginningOf, endOf, type Told } from './told.ts';
 
@@ -151,6 +151,7 @@ export class ProcessTable {
   }
 
   #apply(event: KernelEvent): Process {
+    if (event.type === 'comm') return this.#rename(event);
     // Only what happens to the first thread happens to the process.
     if (event.pid !== event.tid) return this.#find(event);
     switch (event.type) {
@@ -166,8 +167,6 @@ export class ProcessTable {
         return this.#change(event, { gid: event.gid, egid: event.egid });
       case 'sid':
         return this.#change(event, { sid: event.pid, tty: 0 });
-      case 'comm':
-        return this.#change(event, nameOf(this.#find(event), event));
       case 'ptrace':
       case 'coredump':
         return this.#find(event);
@@ -187,6 +186,12 @@ export class ProcessTable {
   #change(event: KernelEvent, changed: Partial<Facts>): Process {
     const process = this.#find(event);
     process.facts = { ...process.facts, ...changed };
+    return process;
+  }
+
+  #rename(event: KernelEvent & { type: 'comm' }): Process {
+    const process = this.#find(event);
+    process.facts = renamed(process, event);
     return process;
   }
 

@@ -26,14 +26,16 @@ export function imageOf({ facts, readAt }: Process, { kernelTime }: KernelEvent,
   return { ...begun, begunBy: isOwn && isCertain ? uid : undefined };
 }
 
-/** What a new name changes. */
-export function nameOf(
+/** The facts of a process once it, or one of its threads, has another name. */
+export function renamed(
   { facts, readAt }: Process,
-  { kernelTime, comm }: KernelEvent & { type: 'comm' },
-): Pick<Facts, 'comm' | 'begunBy'> {
-  // It may be that of an earlier program.
+  { kernelTime, pid, tid, comm }: KernelEvent & { type: 'comm' },
+): Facts {
+  // It may be the name of an earlier program.
   const isCertain = kernelTime >= readAt || comm === facts.comm;
-  return { comm, begunBy: isCertain ? facts.begunBy : undefined };
+  const begunBy = isCertain ? facts.begunBy : undefined;
+  const name = pid === tid ? comm : facts.comm;
+  return name === facts.comm && begunBy === facts.begunBy ? facts : { ...facts, comm: name, begunBy };
 }
 
 function isSame(one: Image, other: Image): boolean {

@@ -81,7 +81,7 @@ export async function serve({ proc, host: changed, bus: options }: ServeOptions 
     claimed.release();
     broadcast.close();
     await server.close(new ProcbusError('stopping', 'the test is over'));
-    expect(server.quotas.isEmpty).toBe(true);
+    expect([...server.quotas.usages()]).toEqual([]);
   });
   return { ...bus, path, server, host };
 }
