@@ -96,7 +96,9 @@ export class Replica {
       this.#begin(event);
       return;
     }
-    if (event.seq <= this.seq) this.oddities.push(`${event.seq} comes after ${this.seq}`);
+    // Another helper counts anew.
+    const isAnew = event.type === 'lost' && event.where === 'journal';
+    if (event.seq <= this.seq && !isAnew) this.oddities.push(`${event.seq} comes after ${this.seq}`);
     this.seq = event.seq;
     if (event.type === 'lost') {
       this.losses.push(event);
