@@ -5,12 +5,13 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { cpus, release } from 'node:os';
 import { filters } from './filters.ts';
+import { floods } from './floods.ts';
 import { inTime } from './in-time.ts';
 import { memory } from './memory.ts';
 import { inRepository } from './programs.ts';
 import { showReport, type Report, type Scenario } from './scenario.ts';
 
-const scenarios: readonly Scenario[] = [filters, inTime, memory];
+const scenarios: readonly Scenario[] = [filters, floods, inTime, memory];
 
 async function main(names: readonly string[]): Promise<number> {
   const unknown = names.find((name) => scenarios.every((scenario) => scenario.name !== name));

@@ -5,7 +5,7 @@ import { execFileSync, spawn, spawnSync, type ChildProcess } from 'node:child_pr
 import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
@@ -14,10 +14,15 @@ export function inRepository(path: string): string {
   return fileURLToPath(new URL(`../../${path}`, import.meta.url));
 }
 
-/** Path of bench/programs/load.c, compiled when it has changed. */
+/** Path of bench/programs/load.c, compiled. */
 export function loadProgram(): string {
-  const source = inRepository('bench/programs/load.c');
-  const program = inRepository('node_modules/.cache/load');
+  return compiledProgram('bench/programs/load.c');
+}
+
+/** Path of the program of a C file in the repository, compiled when that has changed. */
+export function compiledProgram(file: string): string {
+  const source = inRepository(file);
+  const program = inRepository(`node_modules/.cache/${basename(file, '.c')}`);
   const compiled = statSync(program, { throwIfNoEntry: false });
   if (compiled === undefined || compiled.mtimeMs < statSync(source).mtimeMs) {
     mkdirSync(inRepository('node_modules/.cache'), { recursive: true });

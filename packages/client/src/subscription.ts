@@ -36,6 +36,8 @@ export class Subscription implements Subscriber {
   /** Its number on the connection; undefined where it is not subscribed. */
   #id: number | undefined;
   #begun = false;
+  /** Whether it is in force on the connection. */
+  #holds = false;
   /** How often the place that was asked for has been gone, on this connection. */
   #gone = 0;
   /** How often we were refused and told to come back, on this connection. */
@@ -97,6 +99,7 @@ export class Subscription implements Subscriber {
       last === undefined
         ? undefined
         : missingBetween(last, { epoch, seq }, this.#gone > 0, grant, clockOffset);
+    this.#holds = true;
     if (!this.#begun) this.#filter = boundFilter(this.#filter, roots);
     const lost = this.watch.begin({ epoch, seq, clockOffset }, missing);
     const onResume = this.#onResume;
@@ -120,11 +123,18 @@ export class Subscription implements Subscriber {
   }
 
   deliver(seq: number, events: readonly unknown[], clockOffset: bigint): void {
+    this.#expectHeld();
     this.watch.deliver(seq, events, clockOffset);
   }
 
   lose(loss: Loss): void {
+    this.#expectHeld();
     this.watch.lose(loss);
+  }
+
+  #expectHeld(): void {
+    if (!this.#holds)
+      throw new ProcbusError('bad-message', 'events before the subscription that they are of');
   }
 
   #subscribe(begin: Pick<SubscribeOptions, 'since' | 'sinceTime'>): void {
@@ -154,6 +164,7 @@ export class Subscription implements Subscriber {
     clearTimeout(this.#retry);
     this.#connection = undefined;
     this.#id = undefined;
+    this.#holds = false;
   }
 }
 

@@ -9,53 +9,20 @@ import {
   helperMessage,
   parseFilter,
   ProcbusError,
+  fullGrant,
   unpack,
   type Filter,
   type KernelEvent,
-  type Loss,
 } from '@procbus/protocol';
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { kernelEvent } from '../../protocol/test/arbitraries.ts';
-import type { Broadcast, Delivery, Receiver } from '../src/bus/broadcast.ts';
-import { circumstancesOf, lifeOf } from '../src/bus/view.ts';
+import { circumstancesOf, lensOf, lifeOf } from '../src/bus/view.ts';
+import type { Subscription } from '../src/bus/subscription.ts';
 import { interestOf, ownInterest, unionOf } from '../src/kernel/socket-filter.ts';
 import type { Told } from '../src/processes/told.ts';
-import { batchOf, exitOf, follow, forkOf, makeBus } from './support/bus.ts';
-
-/** Keeps what it is given. */
-class Keeper implements Receiver {
-  readonly filter: Filter;
-  readonly deliveries: Delivery[] = [];
-  readonly losses: Loss[] = [];
-  readonly #request: object;
-
-  constructor(request: object) {
-    this.#request = request;
-    this.filter = parseFilter(request);
-  }
-
-  get wires(): unknown[] {
-    return this.deliveries.flatMap(({ packed }) => unpack(packed) as unknown[]);
-  }
-
-  /** The pids that it was told of. */
-  get pids(): unknown[] {
-    return this.wires.map((wire) => (wire as unknown[])[4]);
-  }
-
-  subscribeTo(broadcast: Broadcast): () => void {
-    return broadcast.subscribe(this.#request, this);
-  }
-
-  deliver(delivery: Delivery): void {
-    this.deliveries.push(delivery);
-  }
-
-  lose(loss: Loss): void {
-    this.losses.push(loss);
-  }
-}
+import { batchOf, exitOf, follow, forkOf, makeBus, root } from './support/bus.ts';
+import { Keeper } from './support/keeper.ts';
 
 const exec = (pid: number): KernelEvent => ({ type: 'exec', kernelTime: 2n ** 60n, cpu: 0, pid, tid: pid });
 
@@ -88,9 +55,9 @@ const step = fc.oneof(
 describe('Broadcast', () => {
   test('each receiver gets exactly what matches while it is subscribed, in order', () => {
     fc.assert(
-      fc.property(fc.array(step, { maxLength: 30 }), (steps) => {
+      fc.property(fc.array(step, { maxLength: 30 }), fc.constantFrom(0, 1000), (steps, delay) => {
         const { broadcast, table, interests } = makeBus();
-        const subscribed = new Map<Keeper, () => void>();
+        const subscribed = new Map<Keeper, { filter: Filter; subscription: Subscription }>();
         const expected = new Map<Keeper, { wires: unknown[]; losses: object[] }>();
         let seq = 0;
         const noteLoss = (lost: number): void => {
@@ -108,10 +75,9 @@ describe('Broadcast', () => {
               untold = false;
             }
             seq++;
-            for (const keeper of subscribed.keys()) {
-              const { filter } = keeper;
+            for (const [keeper, { filter }] of subscribed) {
               if (!matches(filter, event, process, lifeOf(event, process))) continue;
-              const circumstances = circumstancesOf(event, process, filter.include);
+              const circumstances = circumstancesOf(lensOf(fullGrant, 0, filter.include), event, process);
               expected.get(keeper)?.wires.push(unpack(pack(eventToWire(seq, event, circumstances))));
             }
             yield told;
@@ -123,13 +89,14 @@ describe('Broadcast', () => {
           if (typeof next === 'number') {
             const leaving = [...subscribed][next % Math.max(1, subscribed.size)];
             if (leaving === undefined) continue;
-            const [keeper, end] = leaving;
+            const [keeper, { subscription }] = leaving;
             subscribed.delete(keeper);
-            end();
+            subscription.end();
           } else if (!Array.isArray(next)) {
-            const keeper = new Keeper(next);
+            const keeper = new Keeper();
             expected.set(keeper, { wires: [], losses: [] });
-            subscribed.set(keeper, broadcast.subscribe(next, keeper));
+            const subscription = keeper.subscribeTo(broadcast, next, root, { maxDelay: delay });
+            subscribed.set(keeper, { filter: parseFilter(next), subscription });
           } else {
             const [events, lost] = next;
             broadcast.publish({ ...batchOf(lost), events: noted(events, lost) });
@@ -137,14 +104,16 @@ describe('Broadcast', () => {
           expect(broadcast.seq).toBe(seq);
           const union = unionOf([
             ownInterest,
-            ...[...subscribed.keys()].map(({ filter }) => interestOf(filter)),
+            ...[...subscribed.values()].map(({ filter }) => interestOf(filter)),
           ]);
           expect(broadcast.interest).toEqual(union);
           expect(interests.at(-1) ?? ownInterest).toEqual(union);
         }
 
+        broadcast.close();
         for (const [keeper, { wires, losses }] of expected) {
           expect(keeper.wires).toEqual(wires);
+          expect(keeper.misplaced).toEqual([]);
           expect(keeper.losses).toEqual(losses.map((loss) => expect.objectContaining(loss) as unknown));
         }
       }),
@@ -154,22 +123,22 @@ describe('Broadcast', () => {
 
   test('a delivery says how many events it has, which, and how far the stream was looked through', () => {
     const { broadcast, publish } = makeBus();
-    const keeper = new Keeper({ events: ['exec'] });
-    keeper.subscribeTo(broadcast);
+    const keeper = new Keeper();
+    keeper.subscribeTo(broadcast, { events: ['exec'] });
     const sid: KernelEvent = { ...exec(1), type: 'sid' };
     publish([sid, exec(2), sid, exec(3), sid]);
     publish([sid, sid]);
     publish([exec(4)]);
     expect(keeper.deliveries).toEqual([
-      expect.objectContaining({ count: 2, from: 2, to: 4, seq: 5, kernelTime: 5n, clockOffset: 2n ** 60n }),
+      expect.objectContaining({ count: 2, from: 2, to: 4, seq: 5, packed: expect.any(Buffer) as unknown }),
       expect.objectContaining({ count: 1, from: 8, to: 8, seq: 8 }),
     ]);
   });
 
   test('a loss comes behind the events of its batch, and takes numbers of its own', () => {
     const { broadcast, publish } = makeBus();
-    const keeper = new Keeper({});
-    keeper.subscribeTo(broadcast);
+    const keeper = new Keeper();
+    keeper.subscribeTo(broadcast, {});
     publish([exec(1), exec(2)], 10);
     publish([exec(3)]);
     expect(keeper.losses).toEqual([
@@ -185,8 +154,8 @@ describe('Broadcast', () => {
   test('a loss comes before the first event that only it made necessary', () => {
     const { broadcast, table } = makeBus();
     follow(table, forkOf(1, 0));
-    const keeper = new Keeper({});
-    keeper.subscribeTo(broadcast);
+    const keeper = new Keeper();
+    keeper.subscribeTo(broadcast, {});
     broadcast.publish({ ...batchOf(3), events: table.follow([exec(1), exec(2), exec(3)]) });
     broadcast.publish({ ...batchOf('unknown'), events: table.follow([exec(4)]) });
     expect(keeper.losses).toMatchObject([
@@ -207,12 +176,10 @@ describe('Broadcast', () => {
 
   test('receivers with equal filters share the bytes, others do not', () => {
     const { broadcast, publish } = makeBus();
-    const [first, second, other] = [
-      new Keeper({ events: ['exec', 'exit'] }),
-      new Keeper({ events: ['exit', 'exec', 'exec'] }),
-      new Keeper({ events: ['exec'] }),
-    ];
-    for (const keeper of [first, second, other]) keeper.subscribeTo(broadcast);
+    const [first, second, other] = [new Keeper(), new Keeper(), new Keeper()];
+    first.subscribeTo(broadcast, { events: ['exec', 'exit'] });
+    second.subscribeTo(broadcast, { events: ['exit', 'exec', 'exec'] });
+    other.subscribeTo(broadcast, { events: ['exec'] });
     publish([exec(1), exec(2)]);
     expect(first.deliveries[0]?.packed).toBeInstanceOf(Buffer);
     expect(first.deliveries[0]?.packed).toBe(second.deliveries[0]?.packed);
@@ -221,8 +188,8 @@ describe('Broadcast', () => {
 
   test('a large batch is told in several deliveries, each of which fits a message, without a hole', () => {
     const { broadcast, publish } = makeBus();
-    const keeper = new Keeper({ events: ['exec'] });
-    keeper.subscribeTo(broadcast);
+    const keeper = new Keeper();
+    keeper.subscribeTo(broadcast, { events: ['exec'] });
     const last: KernelEvent = { ...exec(1), type: 'sid' };
     const count = 40_000;
     publish([...Array.from({ length: count }, (_, index) => exec(index + 1)), last]);
@@ -242,21 +209,22 @@ describe('Broadcast', () => {
 
   test('the interest is told when a filter comes or goes for the first or last time only', () => {
     const { broadcast, interests } = makeBus();
-    const [first, second] = [new Keeper({ events: ['ptrace'] }), new Keeper({ events: ['ptrace'] })];
-    const ends = [first.subscribeTo(broadcast), second.subscribeTo(broadcast)];
-    ends[0]?.();
-    expect(interests).toEqual([unionOf([ownInterest, interestOf(first.filter)])]);
-    const endAgain = first.subscribeTo(broadcast);
-    endAgain();
-    ends[1]?.();
+    const ptraces = { events: ['ptrace'], threads: true };
+    const subscribe = (): Subscription => new Keeper().subscribeTo(broadcast, ptraces);
+    const [first, second] = [subscribe(), subscribe()];
+    first.end();
+    expect(interests).toEqual([unionOf([ownInterest, interestOf(parseFilter(ptraces))])]);
+    subscribe().end();
+    second.end();
+    second.end();
     expect(interests.slice(1)).toEqual([ownInterest]);
   });
 
   test('an event tells of its process as it was at that moment, whatever came behind it in the batch', () => {
     const images = ['one', 'two'].map((comm) => ({ comm, detail: 'complete' as const }));
     const { broadcast, publish } = makeBus({ imageOf: () => images.shift() ?? expect.fail() });
-    const keeper = new Keeper({ events: ['exec', 'exit', 'fork'] });
-    keeper.subscribeTo(broadcast);
+    const keeper = new Keeper();
+    keeper.subscribeTo(broadcast, { events: ['exec', 'exit', 'fork'] });
     publish([forkOf(7, 1), exec(7), exec(7), exitOf(7, 2n ** 61n)]);
     expect(keeper.wires.map((wire) => (wire as [string, ...unknown[]])[6])).toMatchObject([
       { process: { comm: '' } },
@@ -269,8 +237,8 @@ describe('Broadcast', () => {
   test('a subscription begins behind all that the kernel has told before', () => {
     const waiting = [exec(1), exec(2)];
     const { broadcast, publish } = makeBus({}, waiting);
-    const keeper = new Keeper({ events: ['exec'] });
-    keeper.subscribeTo(broadcast);
+    const keeper = new Keeper();
+    keeper.subscribeTo(broadcast, { events: ['exec'] });
     expect(broadcast.seq).toBe(2);
     publish([exec(3)]);
     expect(keeper.pids).toEqual([3]);
@@ -281,9 +249,8 @@ describe('Broadcast', () => {
     publish([forkOf(5, 1)]);
     const refused = [{ subtree: [4] }, { subtree: [5], not: { subtree: [6] } }, { users: ['no such user'] }];
     for (const filter of refused) {
-      const keeper = new Keeper(filter);
-      expect(() => keeper.subscribeTo(broadcast)).toThrow(ProcbusError);
-      expect(() => broadcast.snapshot(filter, false)).toThrow(ProcbusError);
+      expect(() => new Keeper().subscribeTo(broadcast, filter)).toThrow(ProcbusError);
+      expect(() => broadcast.snapshot(filter, root, false)).toThrow(ProcbusError);
     }
     expect(interests).toEqual([]);
     expect(table.subtrees.isWatched(table.get(5)?.id ?? '')).toBe(false);
@@ -304,8 +271,8 @@ describe('Broadcast', () => {
 
 test('a loss that nobody can count takes one number, and says so', () => {
   const { broadcast, publish } = makeBus();
-  const keeper = new Keeper({});
-  keeper.subscribeTo(broadcast);
+  const keeper = new Keeper();
+  keeper.subscribeTo(broadcast, {});
   publish([exec(1)], 'unknown');
   publish([exec(2)]);
   expect(keeper.losses).toMatchObject([{ where: 'kernel', count: 0, from: 2, to: 2 }]);
@@ -314,14 +281,16 @@ test('a loss that nobody can count takes one number, and says so', () => {
 });
 
 describe('a subscription to a subtree', () => {
-  const subtreeOf = (...roots: (number | string)[]): Keeper =>
-    new Keeper({ events: ['fork', 'exec', 'exit'], subtree: roots });
+  const subtreeOf = (...roots: (number | string)[]): object => ({
+    events: ['fork', 'exec', 'exit'],
+    subtree: roots,
+  });
 
   test('tells of the process that had the pid at the time, and of all that descend from it since', () => {
     const { broadcast, publish } = makeBus();
     publish([forkOf(10, 1), forkOf(11, 10), forkOf(20, 1)]);
-    const keeper = subtreeOf(10);
-    keeper.subscribeTo(broadcast);
+    const keeper = new Keeper();
+    keeper.subscribeTo(broadcast, subtreeOf(10));
     publish([exec(10), exec(11), exec(20), forkOf(12, 11), forkOf(21, 20)]);
     publish([exitOf(11, 2n ** 61n), exec(12), exitOf(10, 2n ** 61n), exec(12)]);
     // The pid is given anew: to somebody else.
@@ -333,17 +302,17 @@ describe('a subscription to a subtree', () => {
     const { broadcast, table, publish } = makeBus();
     publish([forkOf(10, 1), forkOf(11, 10)]);
     const id = table.get(10)?.id ?? '';
-    const end = subtreeOf(10).subscribeTo(broadcast);
+    const early = new Keeper().subscribeTo(broadcast, subtreeOf(10));
     publish([exitOf(10, 2n ** 61n)]);
-    const late = subtreeOf(id);
-    const endLate = late.subscribeTo(broadcast);
-    end();
+    const late = new Keeper();
+    const subscription = late.subscribeTo(broadcast, subtreeOf(id));
+    early.end();
     publish([exec(11)]);
     expect(late.pids).toEqual([11]);
-    expect(broadcast.snapshot({ subtree: [id] }, false).processes.map(({ pid }) => pid)).toEqual([11]);
-    endLate();
+    expect(broadcast.snapshot({ subtree: [id] }, root, false).processes.map(({ pid }) => pid)).toEqual([11]);
+    subscription.end();
     // What it had descends from it no more, for those who come now: only a watched mark would tell.
-    expect(broadcast.snapshot({ subtree: [id] }, false).processes).toEqual([]);
+    expect(broadcast.snapshot({ subtree: [id] }, root, false).processes).toEqual([]);
     expect([...table.all()].filter(({ subtrees }) => subtrees.size > 0)).toEqual([]);
   });
 });
@@ -352,10 +321,10 @@ describe('a snapshot', () => {
   test('is true behind all that the kernel has told before, and says so', () => {
     const waiting = [forkOf(1, 0), forkOf(2, 1)];
     const { broadcast, publish } = makeBus({}, waiting);
-    const keeper = new Keeper({});
-    keeper.subscribeTo(broadcast);
+    const keeper = new Keeper();
+    keeper.subscribeTo(broadcast, {});
     waiting.push(exitOf(1, 2n ** 61n, 256));
-    const { seq, processes } = broadcast.snapshot({}, false);
+    const { seq, processes } = broadcast.snapshot({}, root, false);
     expect(seq).toBe(3);
     expect(processes).toMatchObject([{ pid: 2 }]);
     expect(keeper.deliveries.at(-1)?.seq).toBe(3);
@@ -377,7 +346,7 @@ describe('a snapshot', () => {
       exitOf(4, now - 10n * second),
     ]);
     const pids = (filter: object, ended: boolean): number[] =>
-      broadcast.snapshot(filter, ended).processes.map(({ pid }) => pid);
+      broadcast.snapshot(filter, root, ended).processes.map(({ pid }) => pid);
     expect(pids({}, false)).toEqual([1]);
     expect(pids({}, true)).toEqual([1, 3, 4]);
     expect(pids({ minRuntime: 39 }, true)).toEqual([1, 3]);
@@ -394,13 +363,13 @@ describe('a snapshot', () => {
     publish([forkOf(10, 1), forkOf(11, 10), forkOf(12, 11)]);
     const marks = (): number[] => [...table.all()].map(({ subtrees }) => subtrees.size);
     const snapshot = (): number[] =>
-      broadcast.snapshot({ subtree: [10] }, false).processes.map(({ pid }) => pid);
+      broadcast.snapshot({ subtree: [10] }, root, false).processes.map(({ pid }) => pid);
     expect(snapshot()).toEqual([10, 11, 12]);
     expect(marks()).toEqual([0, 0, 0]);
-    const end = new Keeper({ subtree: [10] }).subscribeTo(broadcast);
+    const subscription = new Keeper().subscribeTo(broadcast, { subtree: [10] });
     expect(snapshot()).toEqual([10, 11, 12]);
     expect(marks()).toEqual([1, 1, 1]);
-    end();
+    subscription.end();
     expect(marks()).toEqual([0, 0, 0]);
   });
 });

@@ -8,6 +8,7 @@ const none: RawImage = {
   exe: undefined,
   cwd: undefined,
   comm: undefined,
+  uid: undefined,
   cgroup: undefined,
 };
 const ofArgs = (bytes: Buffer): ReturnType<typeof decodeImage> => decodeImage({ ...none, args: bytes });
@@ -22,6 +23,7 @@ describe('the facts of a program', () => {
         exe: Buffer.from('/usr/bin/make'),
         cwd: Buffer.from('/src'),
         comm: Buffer.from('make\n'),
+        uid: Buffer.from('1000'),
         cgroup: Buffer.from(`0::/system.slice/docker-${id}.scope\n`),
       }),
     ).toEqual({
@@ -32,6 +34,7 @@ describe('the facts of a program', () => {
       cwd: '/src',
       cgroup: `/system.slice/docker-${id}.scope`,
       container: id,
+      begunBy: 1000,
       detail: 'complete',
     });
   });

@@ -10,6 +10,7 @@ const longest: Readonly<Record<RawFile, number>> = {
   exe: 4096,
   cwd: 4096,
   comm: 64,
+  uid: 10,
   cgroup: 4096,
 };
 
@@ -54,6 +55,7 @@ const image: fc.Arbitrary<Omit<ReadImage, 'kernelTime'>> = fc.record({
     exe: content(longest.exe),
     cwd: content(longest.cwd),
     comm: content(longest.comm),
+    uid: content(longest.uid),
     cgroup: content(longest.cgroup),
   }),
 });
@@ -146,7 +148,7 @@ describe('a ring of images', () => {
 
   test('of the usual size holds two thousand ordinary programs', () => {
     const ring = new ImageRing();
-    const ordinary = { args: 60, exe: 20, cwd: 30, comm: 10, cgroup: 200 };
+    const ordinary = { args: 60, exe: 20, cwd: 30, comm: 10, uid: 4, cgroup: 200 };
     for (let pid = 1; pid <= 2000; pid++) write(ring, recordOf(pid, pid & 0xff, ordinary));
     let count = 0;
     for (let next = ring.read(); next !== undefined; next = ring.read()) {
@@ -163,6 +165,7 @@ describe('a ring of images', () => {
       exe: undefined,
       cwd: undefined,
       comm: Buffer.of(10),
+      uid: undefined,
       cgroup: undefined,
     };
     write(writer, { pid: 1, kernelTime: 1n, raw });

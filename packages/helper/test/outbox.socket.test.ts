@@ -4,19 +4,20 @@
 import { once } from 'node:events';
 import { createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
-import { clientMessage, matches, parseFilter, type KernelEvent } from '@procbus/protocol';
+import { clientMessage, matches, parseFilter, type KernelEvent, type Loss } from '@procbus/protocol';
 import * as fc from 'fast-check';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { until } from '../../../test/support/condition.ts';
 import { temporaryDirectory } from '../../../test/support/procbus.ts';
+import type { Delivery } from '../src/bus/receiver.ts';
 import { lifeOf } from '../src/bus/view.ts';
 import { defaultOutboxLimit, Outbox } from '../src/peers/outbox.ts';
-import { Session } from '../src/peers/session.ts';
+import { defaultLimits, Quotas, type Share } from '../src/peers/quota.ts';
 import type { Told } from '../src/processes/told.ts';
 import { account, expectComplete, lossesOf } from './support/account.ts';
-import { batchOf, eventOf, execs, introduce, makeBus } from './support/bus.ts';
+import { batchOf, eventOf, execs, introduce, makeBus, root } from './support/bus.ts';
 import { RawClient } from './support/raw-client.ts';
-import { serve, type Serving } from './support/serving.ts';
+import { serve, serveInReach, subscriptionsOf, type Serving } from './support/serving.ts';
 
 const { ping, subscribe, unsubscribe } = clientMessage;
 
@@ -115,71 +116,75 @@ describe('a client that does not read', () => {
     expectComplete(account(slow.told(1)), range(1, seq), 0);
   });
 
-  test('is told nothing of a subscription that it ended meanwhile, and a new one begins behind it', async () => {
+  test('is told all of a subscription that it ends meanwhile, and a new one begins behind it', async () => {
     const serving = await serve();
     const client = await RawClient.greet(serving.path);
     for (const request of [1, 2]) await client.request(subscribe(request, {}));
     client.socket.pause();
     overflow(serving, 1);
-    const dropped = serving.broadcast.seq;
     client.send(unsubscribe(3, 1), unsubscribe(4, 2), subscribe(2, { events: ['exec'] }));
-    await until('both to have ended', () => subscriptionsOf(serving.server) === 1);
+    await until('it to be sent', () => client.socket.writableLength === 0);
     serving.publish(mixed);
+    const { seq } = serving.broadcast;
     await readOut(client, 5);
+    serving.publish(mixed);
+    await readOut(client, 6);
 
-    const ended = account(client.told(1));
-    expect(ended).toEqual(range(1, ended.length));
-    expect(ended.length).toBeLessThan(dropped);
-    const answers = client.received.findIndex(([type, request]) => type === 'result' && request === 3);
-    const behind = client.received.slice(answers).filter(([type]) => type !== 'result');
-    expect(behind.map(([type, subscription]) => [type, subscription])).toEqual([['lost', 2]]);
-    expect(behind.flatMap((lost) => account([lost]))).toEqual([
-      { where: 'queue', count: 2048, from: dropped + 1, to: dropped + 4095 },
-    ]);
+    const answer = client.received.findIndex(([type, request]) => type === 'result' && request === 3);
+    const behind = client.received.slice(answer).filter(([type]) => type !== 'result');
+    expect(behind.filter(([, subscription]) => subscription === 1)).toEqual([]);
+    expectComplete(account(client.told(1)), range(1, seq), 0);
+    const ofNew = account(client.told(2)).filter((item) => typeof item === 'number' && item > seq);
+    expect(ofNew).toEqual(range(seq + 1, seq + 4096).filter(odd));
+    expect(subscriptionsOf(serving.server)).toBe(1);
   });
 
   test('has bounded memory for losses in the kernel too, and their count stays right', async () => {
-    const { path, host, publish } = await serve();
-    let socket: Socket | undefined;
-    const listener = createServer((accepted) => {
-      socket = accepted;
-      return new Session(accepted, host);
-    }).listen(`${path}2`);
-    onTestFinished(() => void listener.close());
-    const client = await RawClient.greet(`${path}2`);
+    const serving = await serve();
+    const { path, accepted } = await serveInReach(serving);
+    const client = await RawClient.greet(path);
+    const { socket } = await accepted;
     await client.request(subscribe(1, { events: ['coredump'] }));
     client.socket.pause();
     const losses = 200_000;
-    for (let loss = 0; loss < losses; loss++) publish([], 1);
-    expect(socket?.writableLength).toBeLessThan(defaultOutboxLimit + 1024);
+    for (let loss = 0; loss < losses; loss++) serving.publish([], 1);
+    expect(socket.writableLength).toBeLessThan(defaultOutboxLimit + 1024);
     await readOut(client, 2);
     expectComplete(account(client.told(1)), [], losses);
   });
 });
 
-/** What may happen to an outbox: batches come, the client reads a little, or all there is. */
+/**
+ * What may happen to an outbox: batches come, the client reads a little, or all there is; other connections of
+ * its user queue all that they may, and are read.
+ */
 const step = fc.oneof(
   {
-    weight: 6,
+    weight: 8,
     arbitrary: fc.record({ events: fc.nat({ max: 3000 }), lost: fc.constantFrom(0, 0, 0, 1, 7) }),
   },
-  { weight: 2, arbitrary: fc.constant('sip' as const) },
-  { weight: 1, arbitrary: fc.constant('drink up' as const) },
+  ...(['sip', 'drink up', 'others fill up', 'others are read'] as const).map((what, index) => ({
+    weight: index === 0 ? 3 : 1,
+    arbitrary: fc.constant(what),
+  })),
 );
 
 test('however a client reads, events told and events counted as lost are all that matched', async () => {
   const path = join(temporaryDirectory(), 'outbox.sock');
   const listener = createServer().listen(path);
   onTestFinished(() => void listener.close());
-  let overflows = 0;
+  const overflows = { own: 0, ofUser: 0 };
 
   const property = fc.asyncProperty(fc.array(step, { minLength: 10, maxLength: 60 }), async (steps) => {
     const accepted = once(listener, 'connection');
     const client = await RawClient.connect(path);
     client.socket.pause();
     const [socket] = (await accepted) as [Socket];
+    const quotas = new Quotas();
+    const limits = { ...defaultLimits, queuedBytes: 1024 * 1024 };
+    const [share, others] = [quotas.open(1, limits), quotas.open(1, limits)] as [Share, Share];
     // More than the largest batch takes: what waits can be read, and then there is room again.
-    const outbox = new Outbox(socket, 384 * 1024);
+    const outbox = new Outbox(socket, share, 384 * 1024);
     const { broadcast, table } = makeBus();
     introduce(table, mixed);
     const subscriptions = [{}, { events: ['sid'] }, { events: ['exec'], threads: true }].map(
@@ -191,10 +196,12 @@ test('however a client reads, events told and events counted as lost are all tha
       }),
     );
     for (const { id, request } of subscriptions) {
-      broadcast.subscribe(request, {
-        deliver: (delivery) => outbox.deliver(id, delivery),
-        lose: (loss) => outbox.lose(id, loss),
-      });
+      const receiver = {
+        deliver: (delivery: Delivery) => void outbox.deliver(id, delivery),
+        lose: (loss: Loss) => outbox.lose(id, loss),
+        hasRoom: () => true,
+      };
+      broadcast.subscribe(request, root, { maxDelay: 10 * (id - 1) }, receiver).begin();
     }
     let dropped = 0;
     /** Notes of each event who is to be told of it. */
@@ -210,8 +217,10 @@ test('however a client reads, events told and events counted as lost are all tha
       }
     }
     const publish = (events: KernelEvent[], lost: number): void => {
+      const before = outbox.dropped;
       broadcast.publish({ ...batchOf(lost), events: noted(events) });
       dropped += lost;
+      if (outbox.dropped > before) overflows[socket.writableLength > 0 ? 'own' : 'ofUser']++;
     };
     const drinkUp = async (): Promise<void> => {
       client.socket.resume();
@@ -224,6 +233,8 @@ test('however a client reads, events told and events counted as lost are all tha
 
     for (const next of steps) {
       if (next === 'drink up') await drinkUp();
+      else if (next === 'others fill up') others.queue(Math.max(0, limits.queuedBytes - used(quotas)));
+      else if (next === 'others are read') others.queue(-others.usage.queuedBytes);
       else if (next === 'sip') {
         const { bytesRead } = client.socket;
         if (socket.writableLength === 0) continue;
@@ -231,23 +242,43 @@ test('however a client reads, events told and events counted as lost are all tha
         await client.until('something', () => client.socket.bytesRead > bytesRead);
         client.socket.pause();
       } else publish(mixed.slice(0, next.events), next.lost);
+      expect(outbox.queuedBytes).toBe(socket.writableLength);
+      expect(share.usage.queuedBytes).toBe(socket.writableLength);
     }
+    others.queue(-others.usage.queuedBytes);
     await drinkUp();
     publish([eventOf('exec', 1), eventOf('sid', 1), eventOf('exec', 1, 2)], 0);
+    broadcast.close();
     await drinkUp();
 
-    let lost = 0;
+    const sums = { told: 0, lost: 0 };
     for (const { id, matching } of subscriptions) {
       const told = account(client.told(id));
       expectComplete(told, matching, dropped);
       expect(told.at(-1)).toBe(matching.at(-1));
-      lost += lossesOf(told, 'queue').reduce((sum, { count }) => sum + count, 0);
+      sums.told += told.filter((item) => typeof item === 'number').length;
+      sums.lost += lossesOf(told, 'queue').reduce((sum, { count }) => sum + count, 0);
     }
-    expect(outbox.dropped).toBe(lost);
-    if (lost > 0) overflows++;
+    expect({ told: outbox.delivered, lost: outbox.dropped }).toEqual(sums);
+    expect([used(quotas), outbox.lag]).toEqual([0, 0]);
+
+    client.socket.pause();
+    for (let batch = 0; batch < 4; batch++) publish(mixed.slice(0, 3000), 0);
+    expect(used(quotas)).toBeGreaterThan(0);
     socket.destroy();
-    await client.closed;
+    client.socket.destroy();
+    await Promise.all([once(socket, 'close'), client.closed]);
+    outbox.close();
+    share.close();
+    others.close();
+    expect(quotas.isEmpty).toBe(true);
   });
-  await fc.assert(property, { numRuns: 40 });
-  expect(overflows).toBeGreaterThan(10);
+  await fc.assert(property, { numRuns: 30 });
+  expect(overflows.own).toBeGreaterThan(5);
+  expect(overflows.ofUser).toBeGreaterThan(5);
 });
+
+/** Bytes that are charged to all. */
+function used(quotas: Quotas): number {
+  return [...quotas.usages()].reduce((sum, { queuedBytes }) => sum + queuedBytes, 0);
+}

@@ -7,6 +7,7 @@
  */
 import * as fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { ancestorsOf } from '../src/processes/portrait.ts';
 import { History, type Step } from './support/model-history.ts';
 import { deed, type Deed } from './support/model-machine.ts';
 
@@ -136,7 +137,8 @@ describe('the process table', () => {
     history.act([does('exit', 1), does('exit', 1), does('fork', 1, 1)]);
     history.deliver(1);
     expect(history.faults).toEqual([]);
-    expect(table.living.get(4)?.ancestors.map(({ pid }) => pid)).toEqual([3, 1]);
+    const { portrait } = table.living.get(4) ?? expect.fail();
+    expect(ancestorsOf(portrait).map(({ pid }) => pid)).toEqual([3, 1]);
     const { known, truth } = history.compare();
     expect(known).toEqual(truth);
   });

@@ -1,9 +1,11 @@
 /*
  * One client and what it is answered, over a real socket.
  */
-import { clientMessage, eventTypes, frameHeader, maxClientPayload } from '@procbus/protocol';
+import { userInfo } from 'node:os';
+import { clientMessage, eventTypes, frameHeader, fullGrant, maxClientPayload } from '@procbus/protocol';
 import { describe, expect, test } from 'vitest';
 import { until } from '../../../test/support/condition.ts';
+import { defaultJournalSize } from '../src/bus/journal.ts';
 import { ownInterest } from '../src/kernel/socket-filter.ts';
 import { eventOf, unknownProcess } from './support/bus.ts';
 import { RawClient } from './support/raw-client.ts';
@@ -12,6 +14,7 @@ import { receiveBuffer, serve, subscriptionsOf } from './support/serving.ts';
 const { goodbye, hello, ping, stats, subscribe, unsubscribe } = clientMessage;
 const text: unknown = expect.any(String);
 const integer: unknown = expect.toSatisfy((value) => Number.isSafeInteger(value) && value >= 0);
+const number: unknown = expect.toSatisfy((value) => typeof value === 'number' && value >= 0);
 const int64: unknown = expect.any(BigInt);
 
 describe('the hellos', () => {
@@ -31,7 +34,7 @@ describe('the hellos', () => {
         seq: 3,
         bootId: '2b7f4a0c-0000-4000-8000-000000000000',
         clockOffset: int64,
-        grant: { scope: 'all' },
+        grant: fullGrant,
       },
     ]);
   });
@@ -101,20 +104,23 @@ describe('subscriptions', () => {
   test('each is told what its own filter lets through', async () => {
     const { path, publish } = await serve();
     const client = await RawClient.greet(path);
-    expect(await client.request(subscribe(1, { events: ['exec'] }))).toEqual({ seq: 0, clockOffset: int64 });
+    expect(await client.request(subscribe(1, { events: ['exec'] }))).toEqual({
+      seq: 0,
+      clockOffset: int64,
+    });
     await client.request(subscribe(2, { events: ['exec', 'sid'], threads: true }));
     publish([eventOf('exec', 5), eventOf('sid', 6), eventOf('exec', 7, 8)], 3);
     await client.request(ping(3));
-    const [time, offset] = [2n ** 60n, 2n ** 60n];
+    const time = 2n ** 60n;
     const about = (pid: number): object => ({ process: unknownProcess(pid, time + BigInt(pid)) });
     const exec = ['exec', 1, time + 5n, 0, 5, 5, about(5)];
     const sid = ['sid', 2, time + 6n, 0, 6, 6, about(6)];
     const thread = ['exec', 3, time + 7n, 0, 7, 8, about(7)];
     expect(client.received.slice(3, -1)).toEqual([
-      ['events', 1, 3, offset, [exec]],
-      ['events', 2, 3, offset, [exec, sid, thread]],
-      ['lost', 1, offset, 5, 'kernel', 3, 4, 6],
-      ['lost', 2, offset, 5, 'kernel', 3, 4, 6],
+      ['events', 1, 3, int64, [exec]],
+      ['events', 2, 3, int64, [exec, sid, thread]],
+      ['lost', 1, 2n ** 60n, 5, 'kernel', 3, 4, 6],
+      ['lost', 2, 2n ** 60n, 5, 'kernel', 3, 4, 6],
     ]);
   });
 
@@ -179,26 +185,47 @@ describe('answers', () => {
   });
 
   test('stats are those that the specification lists', async () => {
-    const { path, publish } = await serve();
+    const { path, publish, broadcast } = await serve();
     const client = await RawClient.greet(path);
     await RawClient.greet(path);
     await client.request(subscribe(1, { events: ['exit'], threads: true }));
     publish([eventOf('exec', 1), eventOf('sid', 1), eventOf('exec', 2)], 7);
-    const answer = (await client.request(stats(2))) as { uptime: number };
-    expect(answer).toEqual({
-      uptime: expect.any(Number) as unknown,
-      clients: 2,
+    const connection = {
+      uid: process.getuid?.(),
       subscriptions: 1,
-      seq: 10,
-      received: { exec: 2, sid: 1 },
-      lost: { kernel: 7, queue: 0 },
-      kernelFilter: { processes: expect.arrayContaining(['exit']) as unknown, threads: ['exit'] },
-      processes: { living: 2, ended: 0 },
-      programReader: 'none',
-      receiveBuffer,
-      rss: integer,
+      queuedBytes: 0,
+      lag: 0,
+      delivered: 0,
+      lost: 0,
+    };
+    const peer = { pid: process.pid, software: 'raw/1', ...connection };
+    const { uid, subscriptions, queuedBytes, lag, lost } = connection;
+    expect(await client.request(stats(2))).toEqual({
+      connection,
+      helper: {
+        uptime: number,
+        epoch: broadcast.epoch,
+        seq: 10,
+        received: { exec: 2, sid: 1 },
+        lost: { kernel: 7, queue: 0 },
+        kernelFilter: { processes: [...eventTypes], threads: ['exit'] },
+        processes: { living: 2, ended: 0 },
+        programReader: 'none',
+        receiveBuffer,
+        journal: {
+          events: 4,
+          bytes: integer,
+          limit: defaultJournalSize,
+          seconds: number,
+          oldest: `${broadcast.epoch}:0`,
+        },
+        eventLoopDelay: { p50: number, p99: number, max: number },
+        memory: { rss: integer, heapUsed: integer },
+        cpu: { user: number, system: number },
+        clients: [{ uid, user: userInfo().username, connections: 2, subscriptions, queuedBytes, lag, lost }],
+        connections: [peer, { ...peer, subscriptions: 0 }],
+      },
     });
-    expect(answer.uptime).toBeGreaterThan(0);
   });
 
   test('several requests in one piece are answered in order', async () => {

@@ -194,15 +194,15 @@ describe('the interest of a filter', () => {
     });
   });
 
-  test('in exits is one in forks and execs of processes too, but not of threads, as the helper needs those', () => {
+  test('in exits of threads is one in no other events of threads', () => {
     expect(unionOf([ownInterest, interestOf(parseFilter({ events: ['exit'], threads: true }))])).toEqual({
-      processes: new Set(['fork', 'exec', 'exit', 'uid', 'gid', 'sid', 'comm']),
+      processes: new Set(eventTypes),
       threads: new Set(['exit']),
     });
   });
 
-  test('of the helper is in nothing that single threads do', () => {
-    expect(ownInterest.threads).toEqual(new Set());
+  test('of the helper is in all that processes do, and in nothing that single threads do', () => {
+    expect(ownInterest).toEqual({ processes: new Set(eventTypes), threads: new Set() });
   });
 
   test('leaves the filter as it is', () => {

@@ -80,8 +80,8 @@ function idOf(table: ProcessTable, asker: Asker, root: number | string, field: s
 
 /** The process that an earlier run of the helper gave an id; runs differ by a little in when it started. */
 function sameOfAnotherRun(table: ProcessTable, id: string): Process | undefined {
-  const [pid = '', start = ''] = id.split('.');
-  if (!/^[1-9][0-9]{0,9}$/.test(pid) || !/^[0-9a-z]{1,12}$/.test(start)) return undefined;
+  const [, pid, start] = /^([1-9][0-9]{0,9})\.(-?[0-9a-z]{1,12})$/.exec(id) ?? [];
+  if (pid === undefined || start === undefined) return undefined;
   const process = table.get(Number(pid));
   // As a number it is exact to some µs, which is enough.
   const difference = (process?.startTime ?? 0n) - BigInt(Number.parseInt(start, 36));

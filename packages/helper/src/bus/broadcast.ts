@@ -50,6 +50,8 @@ export interface BroadcastOptions {
   readonly linger?: number | undefined;
   /** After how many ms of silence a subscriber is told how far the stream has come. */
   readonly heartbeat?: number | undefined;
+  /** Entries of the journal that are looked at in one go. */
+  readonly replayStep?: number | undefined;
 }
 
 /** Groups without subscribers that are kept at most. */
@@ -68,15 +70,20 @@ export class Broadcast {
   /** What ends each group that nobody is in, and the timer that will; the oldest first. */
   readonly #lingering = new Map<Group, NodeJS.Timeout>();
   readonly #ends = new Map<Group, () => void>();
+  /** Since which number each subtree is watched, by the id of its root. */
+  readonly #watched = new Map<string, number>();
   readonly #source: Source;
   readonly #linger: number;
+  readonly #replayStep: number | undefined;
   readonly #heart: NodeJS.Timeout;
   #seq = 0;
 
-  constructor(source: Source, { journal = new Journal(), linger = 60_000, heartbeat = 5000 }: BroadcastOptions = {}) {
+  constructor(source: Source, options: BroadcastOptions = {}) {
+    const { journal = new Journal(), linger = 60_000, heartbeat = 5000, replayStep } = options;
     this.#source = source;
     this.journal = journal;
     this.#linger = linger;
+    this.#replayStep = replayStep;
     this.#heart = setInterval(() => this.#beat(heartbeat), heartbeat / 2).unref();
     journal.collect(ownInterest, 0);
   }
@@ -115,7 +122,7 @@ export class Broadcast {
     }
     const isWhole = !from.isCut && this.journal.covers(interestOf(selection.filter), from.seq);
     const missing: Loss | undefined = isWhole ? undefined : this.#lossAt(from.seq);
-    const replay = new Replay(this.journal, selection, receiver, from.seq);
+    const replay = new Replay(this.journal, selection, receiver, from.seq, this.#watched, this.#replayStep);
     return new Subscription(
       membership,
       receiver,
@@ -198,8 +205,7 @@ export class Broadcast {
       });
     }
     if (sinceTime === undefined) return undefined;
-    const { begin } = journal;
-    const isCut = begin === undefined || begin > sinceTime;
+    const isCut = !journal.reachesBackTo(sinceTime);
     return { seq: isCut ? journal.oldest : journal.before(sinceTime, this.#seq), isCut };
   }
 
@@ -225,7 +231,7 @@ export class Broadcast {
 
   #make(key: string, selection: Selection, maxDelay: number): Group {
     const group = new Group(selection, maxDelay, () => this.#seq);
-    const unwatch = this.#source.table.watchSubtrees(selection.subtrees);
+    const unwatch = this.#watch(selection.subtrees);
     this.#groups.set(key, group);
     this.#ends.set(group, () => {
       this.#groups.delete(key);
@@ -238,16 +244,23 @@ export class Broadcast {
     return group;
   }
 
+  #watch(subtrees: readonly string[]): () => void {
+    const unwatch = this.#source.table.watchSubtrees(subtrees);
+    for (const id of subtrees) if (!this.#watched.has(id)) this.#watched.set(id, this.#seq);
+    return () => {
+      unwatch();
+      const { subtrees: watched } = this.#source.table;
+      for (const id of subtrees) if (!watched.isWatched(id)) this.#watched.delete(id);
+    };
+  }
+
   #leave(group: Group): void {
     if (--group.holders > 0) return;
     if (this.#linger === 0) {
       this.#ends.get(group)?.();
       return;
     }
-    this.#lingering.set(
-      group,
-      setTimeout(() => this.#ends.get(group)?.(), this.#linger).unref(),
-    );
+    this.#lingering.set(group, setTimeout(() => this.#ends.get(group)?.(), this.#linger).unref());
     const [oldest] = this.#lingering.keys();
     if (this.#lingering.size <= lingeringLimit || oldest === undefined) return;
     clearTimeout(this.#lingering.get(oldest));

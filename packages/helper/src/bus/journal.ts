@@ -36,6 +36,8 @@ export class Journal {
   #bytes = 0;
   /** What is held begins behind this number. */
   #oldest = 0;
+  /** All of this time and later is held, in ns of CLOCK_MONOTONIC. */
+  #since = monotonicTime();
   /** How many entries share the texts of a process. */
   readonly #shared = new Map<Facts, number>();
   /** Since which number events of a type are told by the kernel, of processes and of threads. */
@@ -64,6 +66,11 @@ export class Journal {
   get begin(): bigint | undefined {
     const first = this.#entries[this.#first];
     return first === undefined ? undefined : timeOf(first);
+  }
+
+  /** Whether all that happened at a time, in ns of CLOCK_MONOTONIC, and later is held. */
+  reachesBackTo(time: bigint): boolean {
+    return time >= this.#since;
   }
 
   /** Adds what came next. */
@@ -112,6 +119,7 @@ export class Journal {
     const entry = this.#entries[this.#first] as Entry;
     this.#entries[this.#first++] = undefined;
     this.#oldest = numberOf(entry);
+    if (timeOf(entry) >= this.#since) this.#since = timeOf(entry) + 1n;
     this.#bytes -= entryBytes + ('where' in entry ? 0 : this.#unshare(entry.process.facts));
     // Moving the rest is worth it only once in a while.
     if (this.#first > 4096 && this.#first > this.#entries.length / 2) {

@@ -17,11 +17,26 @@ export class Replay {
   selection: Selection;
   readonly #journal: Journal;
   readonly #receiver: Receiver;
+  readonly #marked: ReadonlyMap<string, number>;
+  readonly #piece: number;
   #seq: number;
 
-  /** @param seq - tells what came behind this number */
-  constructor(journal: Journal, selection: Selection, receiver: Receiver, seq: number) {
+  /**
+   * @param seq - tells what came behind this number
+   * @param marked - since which number somebody has watched a subtree
+   * @param piece - entries looked at in one go
+   */
+  constructor(
+    journal: Journal,
+    selection: Selection,
+    receiver: Receiver,
+    seq: number,
+    marked: ReadonlyMap<string, number>,
+    piece: number = replayStep,
+  ) {
     this.#journal = journal;
+    this.#marked = marked;
+    this.#piece = piece;
     this.selection = selection;
     this.#receiver = receiver;
     this.#seq = seq;
@@ -30,7 +45,7 @@ export class Replay {
   /** Tells a piece; returns how many entries were looked at, 0 where there is nothing more to tell. */
   step(): number {
     if (this.#seq < this.#journal.oldest) this.#skip();
-    const entries = this.#journal.after(this.#seq, replayStep);
+    const entries = this.#journal.after(this.#seq, this.#piece);
     const wires: WireEvent[] = [];
     for (const entry of entries) {
       if ('where' in entry) {
@@ -38,7 +53,7 @@ export class Replay {
         this.#deliver(wires.splice(0));
         this.#receiver.lose(lossOf(this.selection.lens, entry));
       } else {
-        const wire = this.selection.show(entry.seq, entry);
+        const wire = this.selection.showPast(entry.seq, entry, this.#marked);
         if (wire !== undefined) wires.push(wire);
       }
       this.#seq = numberOf(entry);

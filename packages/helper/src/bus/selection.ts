@@ -22,6 +22,7 @@ import {
   isShown,
   lensOf,
   lifeOf,
+  pastSubjectOf,
   recordOf,
   subjectOf,
   type Lens,
@@ -40,6 +41,8 @@ export class Selection {
   readonly request: FilterRequest;
   /** For each pid of a subtree the process that it stands for. */
   readonly roots: Readonly<Record<string, string>>;
+  /** The roots of all subtrees that it asks for. */
+  readonly subtrees: readonly string[];
   /** Equal selections have equal keys. */
   readonly key: string;
 
@@ -55,23 +58,32 @@ export class Selection {
     this.filter = filter;
     this.lens = lensOf(grant, uid, [...always, ...filter.include]);
     this.roots = roots;
+    this.subtrees = subtreesOf(filter);
     const { owner, events, names } = this.lens;
     this.key = JSON.stringify([filter.key, owner ?? null, [...events], names, [...this.lens.include]]);
   }
 
-  /** The roots of all subtrees that it asks for. */
-  get subtrees(): string[] {
-    const { where, not } = this.filter;
-    const subtrees = [...where, ...not].filter(({ field }) => field === 'subtree');
-    return [...new Set(subtrees.flatMap(({ value }) => value as (number | string)[]).map(String))];
-  }
-
   /** An event as it is told; undefined where it is not. */
   show(seq: number, told: Told): WireEvent | undefined {
+    return this.#show(seq, told, subjectOf);
+  }
+
+  /**
+   * An event of the past as it is told.
+   *
+   * @param marked - since which number somebody has watched a subtree
+   */
+  showPast(seq: number, told: Told, marked: ReadonlyMap<string, number>): WireEvent | undefined {
+    if (this.subtrees.length === 0) return this.show(seq, told);
+    const isMarked = (root: string): boolean => (marked.get(root) ?? Infinity) < seq;
+    return this.#show(seq, told, (lens, process) => pastSubjectOf(lens, process, isMarked));
+  }
+
+  #show(seq: number, told: Told, look: typeof subjectOf): WireEvent | undefined {
     const { event, process } = told;
     const { filter, lens } = this;
     if (!filter.events.has(event.type) || !isShown(lens, told)) return undefined;
-    if (!matches(filter, event, subjectOf(lens, process), lifeOf(event, process))) return undefined;
+    if (!matches(filter, event, look(lens, process), lifeOf(event, process))) return undefined;
     return eventToWire(seq, eventOf(lens, event, process), circumstancesOf(lens, event, process));
   }
 
@@ -83,4 +95,9 @@ export class Selection {
     const life = { runtime: portrait.age(endTime), status };
     return matchesProcess(filter, subjectOf(lens, portrait), life) ? recordOf(lens, process) : undefined;
   }
+}
+
+function subtreesOf({ where, not }: Filter): string[] {
+  const subtrees = [...where, ...not].filter(({ field }) => field === 'subtree');
+  return [...new Set(subtrees.flatMap(({ value }) => value as (number | string)[]).map(String))];
 }

@@ -58,6 +58,17 @@ export function subjectOf(lens: Lens, process: Portrait): Subject {
   return isProgramShown(lens, process.facts) ? process : nameless(process);
 }
 
+/**
+ * A process of the past as conditions may look at it.
+ *
+ * @param isMarked - whether somebody watched a subtree then; else those above the process are all that is known
+ */
+export function pastSubjectOf(lens: Lens, process: Portrait, isMarked: (root: string) => boolean): Subject {
+  const { pid, comm, exe, args, cgroup, container, uid, user } = subjectOf(lens, process);
+  const isWithin = (id: string): boolean => process.isWithin(id) || (!isMarked(id) && process.isBelow(id));
+  return { pid, comm, exe, args, cgroup, container, uid, user, isWithin };
+}
+
 /** What an event tells of the life of its process. */
 export function lifeOf(event: KernelEvent, process: Portrait): Life {
   if (event.type !== 'exit') return nothingTold;

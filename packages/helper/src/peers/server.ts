@@ -89,8 +89,7 @@ export class Server {
   }
 }
 
-/** Resolves when a socket is closed, for whatever reason; a session gives each farewell a deadline. */
+/** Resolves when a socket has told that it is closed, for whatever reason; a session gives each farewell a deadline. */
 async function closed(socket: Socket): Promise<void> {
-  if (socket.closed) return;
   await new Promise((resolve) => socket.once('close', resolve));
 }

@@ -75,8 +75,11 @@ export class Portrait implements Subject {
   }
 
   isWithin(id: string): boolean {
-    if (this.id === id || this.subtrees.has(id)) return true;
-    // Nobody may have watched at that time; then those above it are all that is known.
+    return this.id === id || this.subtrees.has(id);
+  }
+
+  /** Whether a process is above it: it began it, or has taken it in. */
+  isBelow(id: string): boolean {
     let link = this.parent;
     while (link !== undefined && link.id !== id) link = link.up;
     return link !== undefined;

@@ -82,7 +82,12 @@ export class Process {
     const { facts, subtrees } = this;
     const parent = this.parent === undefined ? undefined : linkTo(this.parent);
     const known = this.#portrait;
-    if (known !== undefined && known.facts === facts && known.subtrees === subtrees && known.parent === parent) {
+    if (
+      known !== undefined &&
+      known.facts === facts &&
+      known.subtrees === subtrees &&
+      known.parent === parent
+    ) {
       return known;
     }
     this.#portrait = new Portrait(this, facts, subtrees, parent);

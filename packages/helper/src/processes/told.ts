@@ -18,7 +18,10 @@ export interface Told {
 /** The fork that nobody told of, of a process that was found. */
 export function beginningOf(process: Process): Told {
   const ppid = process.parent?.pid ?? 0;
-  return { event: { type: 'fork', ...stampOf(process, monotonicTime()), ppid, ptid: ppid }, process: process.portrait };
+  return {
+    event: { type: 'fork', ...stampOf(process, monotonicTime()), ppid, ptid: ppid },
+    process: process.portrait,
+  };
 }
 
 /** The exec that nobody told of, of a process that runs another program than it did. */

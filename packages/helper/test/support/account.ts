@@ -28,7 +28,10 @@ export function account(told: readonly Message[]): (number | ToldLoss)[] {
 }
 
 /** The holes of one kind. */
-export function lossesOf(told: readonly (number | ToldLoss)[], where: 'kernel' | 'queue'): ToldLoss[] {
+export function lossesOf(
+  told: readonly (number | ToldLoss)[],
+  where: 'kernel' | 'queue' | 'journal',
+): ToldLoss[] {
   return told.filter((item): item is ToldLoss => typeof item !== 'number' && item.where === where);
 }
 

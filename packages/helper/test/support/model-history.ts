@@ -23,6 +23,9 @@ export interface Setting {
   readonly isSecretive: boolean;
 }
 
+/** Takes what is told, and how many events were lost before that was noticed. */
+type Tell = (events: Iterable<Told>, lost: number) => void;
+
 /** What happens in a history. */
 export type Step =
   | { readonly kind: 'act' | 'lose'; readonly deed: Deed }
@@ -39,6 +42,7 @@ export class History {
   /** Ids of those that live, as far as one knows who was only told events. */
   #present = new Set<string>();
   #ever = new Set<string>();
+  readonly #tell: Tell;
   readonly #watches: { root: Being; id: string; unwatch: (marked: Iterable<Process>) => void }[] = [];
   #waiting: Waiting[] = [];
   readonly #reconciler: Reconciler;
@@ -51,8 +55,15 @@ export class History {
   /**
    * @param before - what is done before anybody listens
    * @param unscanned - what is done then, before the table takes in who lives
+   * @param tell - told all that is told from then on, and has to take it
    */
-  constructor({ pids, isSecretive }: Setting, before: readonly Deed[], unscanned: readonly Deed[]) {
+  constructor(
+    { pids, isSecretive }: Setting,
+    before: readonly Deed[],
+    unscanned: readonly Deed[],
+    tell: Tell = (events) => void [...events],
+  ) {
+    this.#tell = tell;
     const hear = (event: KernelEvent, being: Being): void => {
       this.#waiting.push({ event, being, isLost: this.#isLosing });
     };
@@ -65,7 +76,7 @@ export class History {
       this.act(behind);
     };
     this.#reconciler = new Reconciler(this.table, this.machine, catchUp, (told) =>
-      this.#hear(told, new Map()),
+      this.#tell(this.#check(told, new Map()), 0),
     );
     // Who is hidden, and was there before, is not known for want of events.
     if (!isSecretive) this.act(before);
@@ -115,7 +126,7 @@ export class History {
     const lossless = told.length === batch.length;
     this.#isLossless &&= lossless;
     const beings = new Map(told.map(({ event, being }) => [event, being]));
-    this.#hear(this.table.follow(beings.keys()), beings);
+    this.#tell(this.#check(this.table.follow(beings.keys()), beings), batch.length - told.length);
     for (const process of this.table.living.values()) {
       if (descendsFromItself(process)) this.faults.push(`${process.id} descends from itself`);
     }
@@ -147,22 +158,27 @@ export class History {
     if (!this.#watches.some(({ root }) => root === watch.root)) this.machine.unwatch(watch.root);
   }
 
-  #hear(events: Iterable<Told>, beings: ReadonlyMap<KernelEvent, Being>): void {
-    for (const { event, process } of events) {
-      const { type, pid, tid } = event;
-      const being = beings.get(event);
-      const fault = (what: string): unknown => this.faults.push(`${type} of ${process.id}, ${tid}: ${what}`);
-      if (process.pid !== pid) fault(`the event is one of ${pid}`);
-      if (this.#isLossless && (being === undefined || event.synthetic === true)) fault('it is made up');
-      if (this.#isLossless && being !== undefined && !isOf(process, being)) fault('it is of another process');
-      if (pid !== tid) continue;
-      if (type === 'fork') {
-        if (this.#ever.has(process.id)) fault('it was there already');
-        this.#ever.add(process.id);
-        this.#present.add(process.id);
-      }
-      if (type === 'exit' && !this.#present.delete(process.id)) fault('it was not there');
+  *#check(events: Iterable<Told>, beings: ReadonlyMap<KernelEvent, Being>): Generator<Told, void, undefined> {
+    for (const told of events) {
+      this.#hear(told, beings);
+      yield told;
     }
+  }
+
+  #hear({ event, process }: Told, beings: ReadonlyMap<KernelEvent, Being>): void {
+    const { type, pid, tid } = event;
+    const being = beings.get(event);
+    const fault = (what: string): unknown => this.faults.push(`${type} of ${process.id}, ${tid}: ${what}`);
+    if (process.pid !== pid) fault(`the event is one of ${pid}`);
+    if (this.#isLossless && (being === undefined || event.synthetic === true)) fault('it is made up');
+    if (this.#isLossless && being !== undefined && !isOf(process, being)) fault('it is of another process');
+    if (pid !== tid) return;
+    if (type === 'fork') {
+      if (this.#ever.has(process.id)) fault('it was there already');
+      this.#ever.add(process.id);
+      this.#present.add(process.id);
+    }
+    if (type === 'exit' && !this.#present.delete(process.id)) fault('it was not there');
   }
 
   /** Delivers what waits. Then what is known, and was told, has to be equal to the truth. */
@@ -180,16 +196,20 @@ export class History {
       told: [...this.#present].toSorted(),
       processes: processes.map(factsOf),
       parents: knowsParents ? processes.map(({ parent }) => parent?.pid) : [],
+      stolen: processes.filter((process) => isStolen(process, this.machine)).map(({ id }) => id),
       strangers: processes
         .flatMap(relativesOf)
         .filter(({ pid, id }) => this.table.living.get(pid)?.id !== id),
-      within: watches.map(({ id }) => processes.filter((one) => one.isWithin(id)).map(({ pid }) => pid)),
+      within: watches.map(({ id }) =>
+        processes.filter(({ portrait }) => portrait.isWithin(id)).map(({ pid }) => pid),
+      ),
     };
     const truth = {
       faults: [],
       told: this.#ids.toSorted(),
       processes: beings.map((being) => truthOf(being, this.table.living.get(being.pid))),
       parents: knowsParents ? beings.map(({ parent }) => parent?.pid) : [],
+      stolen: [],
       strangers: [],
       within: watches.map(({ root }) => beings.filter((one) => one.within.has(root)).map(({ pid }) => pid)),
     };
@@ -215,7 +235,12 @@ function relativesOf({ parent, children }: Process): Process[] {
   return parent === undefined ? [...children] : [parent, ...children];
 }
 
-function isOf({ startTime }: Process, being: Being): boolean {
+/** Whether somebody is taken for who began a program, and is not; to root nothing is a secret. */
+function isStolen({ pid, facts: { begunBy = 0 } }: Process, { living }: ModelMachine): boolean {
+  return begunBy !== 0 && begunBy !== living.get(pid)?.begunBy;
+}
+
+function isOf({ startTime }: Pick<Process, 'startTime'>, being: Being): boolean {
   const difference = startTime - being.startTime;
   return difference < precision && difference > -precision;
 }
@@ -230,8 +255,11 @@ function factsOf({ pid, facts }: Process): object {
 function truthOf({ pid, facts, program, names }: Being, process: Process | undefined): object {
   const { comm, exe, args, uid, euid, gid, egid, sid, tty } = facts;
   const ids = { pid, uid, euid, gid, egid, sid, tty };
-  if (program === 'guessed') return { ...ids, comm: process?.comm, exe: process?.exe, args: process?.args };
+  if (program === 'guessed') {
+    const known = process?.facts;
+    return { ...ids, comm: known?.comm, exe: known?.exe, args: known?.args };
+  }
   if (program !== 'gone' || process?.facts.detail === 'complete') return { ...ids, comm, exe, args };
-  const name = names.find((one) => one === process?.comm) ?? names.join(' or ');
+  const name = names.find((one) => one === process?.facts.comm) ?? names.join(' or ');
   return { ...ids, comm: name, exe: undefined, args: undefined };
 }

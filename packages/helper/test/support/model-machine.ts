@@ -1,6 +1,7 @@
 /*
  * A machine that is made up: it always knows the truth, tells its events as the kernel does, and
  * answers as /proc does, with what is true now, however old the event is that somebody asks about.
+ * All texts of a program say who has begun it, as in `by1`.
  *
  * Pids are few, so that they are given anew all the time; but never within 30 ms, as /proc tells
  * starts to 10 ms.
@@ -51,6 +52,10 @@ export interface Being {
   /** The one that it is a child of now; undefined for init. */
   parent: Being | undefined;
   facts: Facts;
+  /** The real user who began its program. */
+  begunBy: number;
+  /** Whether its effective user may look into it. */
+  isDumpable: boolean;
   /**
    * What somebody who follows all events can know of its program: all of it, if late; the name of this or
    * an earlier one; nothing for certain, as what was read late may already be another program.
@@ -80,8 +85,8 @@ export class ModelMachine implements Proc {
   readonly #pids: number;
   /** When the last owner of each free pid ended: those of zombies are listed as well. */
   readonly #endTimes = new Map<number, bigint>();
-  /** What could be read of each exec in time, by its own time; undefined where it is read when asked for. */
-  readonly #images = new Map<bigint, Image | undefined>();
+  /** Gives what is read of each exec, by its own time; undefined where it is read when asked for. */
+  readonly #images = new Map<bigint, () => Image | undefined>();
   #nextTid = 1000;
 
   /**
@@ -93,7 +98,7 @@ export class ModelMachine implements Proc {
     this.#tell = tell;
     this.#pids = pids;
     this.isSecretive = isSecretive;
-    const facts: Facts = { ...imageOf('init'), uid: 0, euid: 0, gid: 0, egid: 0, sid: 1, tty: 7 };
+    const facts: Facts = { ...imageOf('init', 0), uid: 0, euid: 0, gid: 0, egid: 0, sid: 1, tty: 7 };
     this.#init = this.#born(1, undefined, facts);
   }
 
@@ -113,12 +118,13 @@ export class ModelMachine implements Proc {
       case 'gid': {
         const [real, effective] = [what % 3, what % 2];
         const ids = verb === 'uid' ? { uid: real, euid: effective } : { gid: real, egid: effective };
+        if (verb === 'uid') being.isDumpable &&= effective === being.facts.euid;
         return this.#change(being, ids, { type: verb, ...ids });
       }
       case 'sid':
         return this.#change(being, { sid: being.pid, tty: 0 }, { type: 'sid' });
       case 'comm': {
-        const comm = `name${what % 5}`;
+        const comm = `by${being.begunBy}-name${what % 5}`;
         being.names = [comm];
         return this.#change(being, { comm }, { type: 'comm', comm });
       }
@@ -135,7 +141,7 @@ export class ModelMachine implements Proc {
         if (tid !== undefined) this.#endThreads(being, [tid]);
         return;
       case 'name a thread':
-        if (tid !== undefined) this.#say(being, { type: 'comm', tid, comm: 'thread' });
+        if (tid !== undefined) this.#say(being, { type: 'comm', tid, comm: `by${being.begunBy}-thread` });
     }
   }
 
@@ -167,9 +173,10 @@ export class ModelMachine implements Proc {
   }
 
   #born(pid: number, parent: Being | undefined, facts: Facts): Being {
-    const { names, within } = parent ?? { names: ['init'], within: new Set<Being>() };
+    const { names, within } = parent ?? { names: ['by0-init'], within: new Set<Being>() };
     const program = parent?.program === 'read late' ? 'guessed' : (parent?.program ?? 'read');
-    const life = { parent, facts, isSubreaper: false, threads: [] };
+    const { begunBy, isDumpable } = parent ?? { begunBy: 0, isDumpable: true };
+    const life = { parent, facts, begunBy, isDumpable, isSubreaper: false, threads: [] };
     const being: Being = { pid, startTime: this.now, program, names, within, ...life };
     this.living.set(pid, being);
     return being;
@@ -179,11 +186,17 @@ export class ModelMachine implements Proc {
   #exec(being: Being, what: number): void {
     this.#endThreads(being, being.threads.slice(1));
     being.threads = [];
-    const image = imageOf(`program${what % 4}`);
+    const { uid, euid } = being.facts;
+    const image = imageOf(`program${what % 4}`, uid);
     being.facts = { ...being.facts, ...image };
+    being.begunBy = uid;
+    being.isDumpable = uid === euid;
     const isGone = what % 5 === 1 || this.#isHiding(being);
     const isLate = what % 5 === 0 && !this.isSecretive;
-    this.#images.set(this.now, isGone ? gone : isLate ? undefined : image);
+    // It may change its user before that is read, too.
+    const isSlow = what % 5 === 2;
+    const read = (): Image => ({ ...image, begunBy: isSlow ? being.facts.uid : uid });
+    this.#images.set(this.now, isGone ? () => gone : isLate ? () => undefined : read);
     if (!isGone) being.program = isLate ? 'read late' : 'read';
     else being.program = being.program === 'read' || being.program === 'gone' ? 'gone' : 'guessed';
     being.names = isGone ? [...being.names, image.comm] : [image.comm];
@@ -244,7 +257,8 @@ export class ModelMachine implements Proc {
     const being = this.#visible(pid);
     if (being === undefined) return undefined;
     const startTime = being.startTime - ((being.startTime + phase) % (10n * ms));
-    return { startTime, ppid: being.parent?.pid ?? 0, facts: being.facts };
+    const facts = { ...being.facts, begunBy: vouchedFor(being) };
+    return { startTime, ppid: being.parent?.pid ?? 0, facts, readAt: this.now };
   }
 
   parentOf(pid: number): number | undefined {
@@ -256,13 +270,29 @@ export class ModelMachine implements Proc {
   }
 
   imageOf({ pid, kernelTime }: KernelEvent): Image {
-    const { comm, exe, args, cwd, detail } = this.#visible(pid)?.facts ?? gone;
-    return this.#images.get(kernelTime) ?? { comm, exe, args, cwd, detail };
+    const read = this.#images.get(kernelTime)?.();
+    const being = this.#visible(pid);
+    if (read !== undefined || being === undefined) return read ?? gone;
+    const { comm, exe, args, cwd, detail } = being.facts;
+    return { comm, exe, args, cwd, detail, begunBy: vouchedFor(being) };
   }
 }
 
 const gone: Image = { comm: '', exe: undefined, args: undefined, cwd: undefined, detail: 'gone' };
 
-function imageOf(program: string): Image {
-  return { comm: program, exe: `/bin/${program}`, args: [program, '-x'], cwd: '/', detail: 'complete' };
+function imageOf(program: string, uid: number): Image {
+  const comm = `by${uid}-${program}`;
+  return {
+    comm,
+    exe: `/bin/${comm}`,
+    args: [comm, `-x by${uid}`],
+    cwd: `/home/by${uid}`,
+    detail: 'complete',
+  };
+}
+
+/** Who has begun the program of a process, as far as the owner of its files in /proc says so. */
+function vouchedFor({ facts: { uid, euid }, isDumpable }: Being): number | undefined {
+  const owner = isDumpable ? euid : 0;
+  return owner === uid ? uid : undefined;
 }

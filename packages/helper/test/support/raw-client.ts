@@ -6,6 +6,7 @@ import { EventEmitter, once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { clientMessage, FrameDecoder, maxHelperPayload, packFrame, unpack } from '@procbus/protocol';
 import { onTestFinished } from 'vitest';
+import { impersonate, type Identity } from './impersonate.ts';
 
 /** A message of the helper, as it came. */
 export type Message = readonly [type: string, ...elements: unknown[]];
@@ -19,16 +20,16 @@ export class RawClient {
   readonly #untaken: Message[] = [];
   readonly #news = new EventEmitter();
 
-  /** Connects. The connection ends with the test at the latest. */
-  static async connect(path: string): Promise<RawClient> {
-    const client = new RawClient(connect(path));
+  /** Connects, as somebody else where that is asked for. The connection ends with the test at the latest. */
+  static async connect(path: string, as?: Identity): Promise<RawClient> {
+    const client = new RawClient(as === undefined ? connect(path) : impersonate(as, () => connect(path)));
     await once(client.socket, 'connect');
     return client;
   }
 
   /** Connects, and gets the hellos over with. */
-  static async greet(path: string): Promise<RawClient> {
-    const client = await RawClient.connect(path);
+  static async greet(path: string, as?: Identity): Promise<RawClient> {
+    const client = await RawClient.connect(path, as);
     client.send(clientMessage.hello({ versions: [1, 1], software: 'raw/1' }));
     await client.next('hello');
     return client;

@@ -112,15 +112,18 @@ export async function serveInReach({
   server,
 }: Serving): Promise<{ path: string; accepted: Promise<Accepted> }> {
   const pathInReach = `${path}.in-reach`;
-  const sockets: Socket[] = [];
+  const sockets = new Set<Socket>();
   const listener = createServer();
   const accepted = new Promise<Accepted>((resolve) => {
     listener.on('connection', (socket) => {
       const share = server.quotas.open(self.uid, host.grantTo(self)?.limits ?? defaultLimits);
       if (share === undefined) throw new Error('too many connections');
       const session = new Session(socket, self, share, host);
-      socket.once('close', () => share.close());
-      sockets.push(socket);
+      sockets.add(socket);
+      socket.once('close', () => {
+        sockets.delete(socket);
+        share.close();
+      });
       resolve({ socket, session });
     });
   });
@@ -128,7 +131,7 @@ export async function serveInReach({
   onTestFinished(async () => {
     listener.close();
     for (const socket of sockets) socket.destroy();
-    await until('all to be closed', () => sockets.every(({ closed }) => closed));
+    await until('all to be closed', () => sockets.size === 0);
   });
   await once(listener, 'listening');
   return { path: pathInReach, accepted };
