@@ -12,7 +12,7 @@ import { Connection } from '../packages/client/src/connection.ts';
 import * as libc from '../packages/helper/src/libc.ts';
 import { claimSocket } from '../packages/helper/src/peers/socket-path.ts';
 import { RawClient } from '../packages/helper/test/support/raw-client.ts';
-import { serve } from '../packages/helper/test/support/serving.ts';
+import { serve, subscriptionsOf } from '../packages/helper/test/support/serving.ts';
 import { until } from './support/condition.ts';
 import { answerAs, helperHello, listenAs, politely } from './support/impostor.ts';
 import { temporaryDirectory } from './support/procbus.ts';
@@ -35,10 +35,10 @@ describe('a helper', () => {
       await using bus = await connect({ socket: path });
       ({ closed } = bus);
       await bus.ping();
-      expect(server.clients).toBe(1);
+      expect(server.connections.length).toBe(1);
     }
     await closed;
-    await until('the server to forget the client', () => server.clients === 0);
+    await until('the server to forget the client', () => server.connections.length === 0);
   });
 
   test('is connected to and left 200 times, and nothing stays open', async () => {
@@ -51,9 +51,9 @@ describe('a helper', () => {
       await Promise.all(watches.map(async ({ ready }) => ready));
       await Promise.all(buses.map(async (bus) => bus.close()));
     }
-    await until('the server to forget them all', () => server.clients === 0);
+    await until('the server to forget them all', () => server.connections.length === 0);
     await until('all sockets to be closed', () => pipes() <= before);
-    expect(server.subscriptions).toBe(0);
+    expect(subscriptionsOf(server)).toBe(0);
   });
 
   test('that stops before it has read our hello says why', async () => {
@@ -61,7 +61,7 @@ describe('a helper', () => {
     const socket = connectSocket(path);
     await once(socket, 'connect');
     const beside = await RawClient.greet(path);
-    await until('both to be known', () => server.clients === 2);
+    await until('both to be known', () => server.connections.length === 2);
     const closed = server.close(stopping);
     await beside.closed;
     await expect(Connection.open(socket)).rejects.toMatchObject(withCode('stopping'));
@@ -190,7 +190,7 @@ describe('giving up', () => {
     onTestFinished(async () => connected.then(async (bus) => bus.close()).catch(() => undefined));
     controller.abort(reason);
     await expect(connected).rejects.toBe(reason);
-    await until('the server to forget the client', () => server.clients === 0);
+    await until('the server to forget the client', () => server.connections.length === 0);
   });
 
   test('on one that says nothing ends the connection', async () => {

@@ -1,46 +1,18 @@
 /*
  * How a connection ends, and what its readers are told of that where there is to be no other one.
  */
-import { once } from 'node:events';
-import { connect as connectSocket, createServer, type Socket } from 'node:net';
+import { connect as connectSocket } from 'node:net';
 import { frameHeader, ProcbusError, type StreamEvent } from '@procbus/protocol';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { Bus } from '../packages/client/src/bus.ts';
 import { connect } from '../packages/client/src/connect.ts';
 import { Connection } from '../packages/client/src/connection.ts';
-import { Session } from '../packages/helper/src/peers/session.ts';
-import { execs, serve, type Serving } from '../packages/helper/test/support/serving.ts';
+import { execs, serve, serveInReach, subscriptionsOf } from '../packages/helper/test/support/serving.ts';
 import { until } from './support/condition.ts';
 import { drain } from './support/reading.ts';
 
 const stopping = new ProcbusError('stopping', 'procbusd is stopping', { remedy: 'Wait.' });
 const withCode = (code: string): object => ({ name: 'ProcbusError', code });
-
-/** The helper's end of a connection. */
-interface Peer {
-  readonly socket: Socket;
-  readonly session: Session;
-}
-
-/** Serves at a second path, where the test can reach the helper's end of a connection. */
-async function serveInReach({ path, host }: Serving): Promise<{ path: string; peer: () => Peer }> {
-  let peer: Peer | undefined;
-  const listener = createServer((socket) => {
-    peer = { socket, session: new Session(socket, host) };
-  }).listen(`${path}2`);
-  await once(listener, 'listening');
-  onTestFinished(() => {
-    listener.close();
-    peer?.socket.destroy();
-  });
-  return {
-    path: `${path}2`,
-    peer: () => {
-      if (peer === undefined) throw new Error('nobody has connected');
-      return peer;
-    },
-  };
-}
 
 /** The error that something fails with. */
 async function failureOf(failing: Promise<unknown>): Promise<unknown> {
@@ -73,7 +45,7 @@ describe('a helper that stops', () => {
     const { path, server } = await serve();
     const bus = await connect({ socket: path, reconnect: false });
     const waiting = [bus.watch(), bus.watch()].map(async (watch) => drain(watch));
-    await until('both to be subscribed', () => server.subscriptions === 2);
+    await until('both to be subscribed', () => subscriptionsOf(server) === 2);
     const outcomes = Promise.allSettled(waiting);
     await server.close(stopping);
     for (const outcome of await outcomes) {
@@ -85,15 +57,16 @@ describe('a helper that stops', () => {
   // The specification: a write may fail while there is still something to be read; read to the end.
   test('is told after all that had arrived although we were just about to ask it something', async () => {
     const serving = await serve();
-    const { path, peer } = await serveInReach(serving);
+    const { path, accepted } = await serveInReach(serving);
     const socket = connectSocket(path);
     const bus = new Bus(await Connection.open(socket));
     const watch = bus.watch();
     await watch.ready;
     socket.pause(); // As if we were too busy to read.
     serving.publish(execs(1000)); // as many as the socket holds while nobody reads
-    peer().session.leave(stopping);
-    await until('all to be sent', () => peer().socket.writableFinished);
+    const peer = await accepted;
+    peer.session.leave(stopping);
+    await until('all to be sent', () => peer.socket.writableFinished);
     const asked = failureOf(bus.ping());
     socket.resume();
     const read: StreamEvent[] = [];
@@ -106,28 +79,28 @@ describe('a helper that stops', () => {
 describe('a connection that breaks', () => {
   test('is told to readers after all that had arrived, and to requests', async () => {
     const serving = await serve();
-    const { path, peer } = await serveInReach(serving);
+    const { path, accepted } = await serveInReach(serving);
     const bus = await connect({ socket: path, reconnect: false });
     const watch = bus.watch();
     await watch.ready;
     serving.publish(execs(100), 5);
     await until('the events', () => watch.buffered === 100);
-    peer().socket.destroy();
+    (await accepted).socket.destroy();
     const asked = failureOf(bus.ping());
     const read: StreamEvent[] = [];
     await expect(drain(watch, read)).rejects.toMatchObject(withCode('disconnected'));
     expect(read).toHaveLength(101);
     expect(await asked).toMatchObject(withCode('disconnected'));
     await bus.closed;
-    await until('it to be unsubscribed', () => serving.server.subscriptions === 0);
+    await until('it to be unsubscribed', () => subscriptionsOf(serving.server) === 0);
   });
 
   test('in the middle of a frame is a connection that breaks', async () => {
-    const { path, peer } = await serveInReach(await serve());
+    const { path, accepted } = await serveInReach(await serve());
     const bus = await connect({ socket: path, reconnect: false });
     const failure = failureOf(drain(bus.watch()));
     await bus.ping();
-    peer().socket.end(Buffer.concat([frameHeader(100), Buffer.alloc(50)]));
+    (await accepted).socket.end(Buffer.concat([frameHeader(100), Buffer.alloc(50)]));
     expect(await failure).toMatchObject(withCode('disconnected'));
   });
 
@@ -137,11 +110,11 @@ describe('a connection that breaks', () => {
     ['garbage', Buffer.concat([frameHeader(2), Buffer.of(0xc1, 0xc1)]), 'bad-'],
     ['a malformed message', Buffer.concat([frameHeader(1), Buffer.of(0x90)]), 'bad-message'],
   ])('because the helper talks nonsense is told so: %s', async (_what, bytes, code) => {
-    const { path, peer } = await serveInReach(await serve());
+    const { path, accepted } = await serveInReach(await serve());
     const bus = await connect({ socket: path, reconnect: false });
     const failure = failureOf(drain(bus.watch()));
     await bus.ping();
-    peer().socket.write(bytes);
+    (await accepted).socket.write(bytes);
     expect(await failure).toMatchObject({ code: expect.stringContaining(code) as unknown });
     await bus.closed;
   });
@@ -169,8 +142,8 @@ describe('a bus that is closed', () => {
     const failures = [failureOf(drain(watch)), failureOf(bus.ping())];
     await bus.close();
     for (const failure of failures) expect(await failure).toMatchObject(withCode('disconnected'));
-    await until('the server to forget the client', () => server.clients === 0);
-    expect(server.subscriptions).toBe(0);
+    await until('the server to forget the client', () => server.connections.length === 0);
+    expect(subscriptionsOf(server)).toBe(0);
   });
 
   test('does not wait for a helper that has much to say', async () => {
@@ -179,7 +152,7 @@ describe('a bus that is closed', () => {
     await bus.watch().ready;
     for (let batch = 0; batch < 25; batch++) publish(execs(4096));
     await bus.close();
-    await until('the server to forget the client', () => server.clients === 0);
-    expect(server.subscriptions).toBe(0);
+    await until('the server to forget the client', () => server.connections.length === 0);
+    expect(subscriptionsOf(server)).toBe(0);
   });
 });

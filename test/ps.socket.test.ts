@@ -35,7 +35,7 @@ const processOf = (
 const machine = [
   processOf(30, 20, ['sh', '-c', 'exit 3\n'], { endTime: 2_500_000_000n, status: 768 }),
   processOf(20, 1, ['make', 'all']),
-  processOf(1, 0, ['init']),
+  processOf(1, 0, ['init'], { exe: '/sbin/init', cwd: '/' }),
 ];
 
 /** Answers like a helper of this machine; `asked` is what it was asked for. */
@@ -84,6 +84,14 @@ describe('procbus ps', () => {
     const args = ['ps', '--exit', 'failed', '--not-comm', 'a,b', '--socket', await serveMachine(asked)];
     expect(await (await runProcbus(...args)).ended).toBe(0);
     expect(asked).toContainEqual(['snapshot', { exit: ['failed'], not: { comm: ['a,b'] } }, true]);
+  });
+
+  test('asks for what is to be included, and shows it', async () => {
+    const asked: unknown[][] = [];
+    const ps = await runProcbus('ps', '--include', 'cwd,exe', '--socket', await serveMachine(asked));
+    expect(await ps.ended).toBe(0);
+    expect(asked).toContainEqual(['snapshot', { include: ['cwd', 'exe'] }, false]);
+    expect(ps.lines[1]).toMatch(/ init  exe=\/sbin\/init cwd=\/$/);
   });
 
   test.each([

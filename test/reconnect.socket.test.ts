@@ -266,7 +266,9 @@ describe('a bus that is closed', () => {
     const { bus } = await open({ socket });
     await until('the next connection', () => connections === 2);
     const before = pipes();
+    const begin = performance.now();
     await bus.close();
+    expect(performance.now() - begin).toBeLessThan(50);
     await until('its socket to be closed', () => pipes() < before);
   });
 

@@ -217,7 +217,13 @@ describe('what cannot be resumed', () => {
   async function interrupted(
     hello: Partial<typeof helperHello> = {},
     options: WatchOptions = {},
-  ): Promise<{ script: Script; read: StreamEvent[]; request: number; resumed: unknown[] }> {
+  ): Promise<{
+    script: Script;
+    read: StreamEvent[];
+    request: number;
+    resumed: unknown[];
+    failure: Promise<unknown>;
+  }> {
     const { script, socket } = await Script.start('subscribe');
     const bus = await open({ socket });
     const resumed: unknown[] = [];
@@ -225,13 +231,13 @@ describe('what cannot be resumed', () => {
     await script.hears('subscribe');
     script.say(started(1, 0), told(1, 4));
     const read: StreamEvent[] = [];
-    drain(watch, read).catch(() => undefined);
+    const failure = drain(watch, read).catch((error: unknown) => error);
     await until('the event', () => read.length === 1);
     script.hello = { ...helperHello, ...hello };
     script.leave();
     const [, request, , asked] = await script.hears('subscribe', 2);
     expect(asked).toEqual({ since: '00:4' });
-    return { script, read, request, resumed };
+    return { script, read, request, resumed, failure };
   }
 
   test('is told as lost, before what there is from then on', async () => {
@@ -293,6 +299,17 @@ describe('what cannot be resumed', () => {
     await until('the event', () => read.length === 3);
     expect(read.map(cover)).toEqual([4, ['journal', 5, 50, 46], 51]);
     expect(resumed).toEqual([read[1]]);
+  });
+
+  test('is an error of the helper where even what comes is gone', async () => {
+    const { script, read, request, failure } = await interrupted();
+    script.say(gone(request, '00:20'));
+    for (let round = 3; round <= 5; round++) {
+      const [, again] = await script.hears('subscribe', round);
+      script.say(gone(again, '00:20'));
+    }
+    expect(await failure).toMatchObject(withCode('gone'));
+    expect(read).toHaveLength(1);
   });
 
   test.each([undefined, 'a cursor of a later version'])(

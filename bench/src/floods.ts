@@ -49,6 +49,12 @@ function timesOf(times: readonly number[]): Times {
   return { count: sorted.length, p50: at(0.5), p99: at(0.99), max: at(1) };
 }
 
+/** Nothing is waited for longer. */
+async function tooLong(): Promise<never> {
+  await delay(length, undefined, { ref: false });
+  throw new Error('nothing happens');
+}
+
 /** Does something again and again, with a pause in between, and measures how long it takes. */
 async function repeat(
   deed: () => Promise<unknown>,
@@ -60,7 +66,7 @@ async function repeat(
   while (performance.now() < end) {
     const begun = performance.now();
     try {
-      await deed();
+      await Promise.race([deed(), tooLong()]);
     } catch {
       failed++;
     }

@@ -31,6 +31,8 @@ export class Script {
   hello: HelperHello = helperHello;
   /** What the next clients are told in the place of a hello; `close` for nothing at all. */
   refusal: WireError | 'close' | undefined;
+  /** What the next message of a type is answered with in the place of a result. */
+  readonly refuse = new Map<string, WireError>();
   /** How many clients have come. */
   connections = 0;
   readonly #unanswered: readonly string[];
@@ -107,7 +109,10 @@ export class Script {
   #take(message: Asked): void {
     this.asked.push(message);
     const [type, request, ...rest] = message;
+    const error = this.refuse.get(type);
+    this.refuse.delete(type);
     if (type === 'hello') this.#greet();
+    else if (error !== undefined) this.say(helperMessage.error(request, error));
     else if (!this.#unanswered.includes(type)) this.say(...politely(type, request, ...rest));
   }
 

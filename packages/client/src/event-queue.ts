@@ -151,7 +151,7 @@ export class EventQueue {
 
   #shift({ epoch, upTo }: Queued): void {
     this.#items.shift();
-    this.#read = { epoch, seq: upTo };
+    this.#read = later(this.#read, { epoch, seq: upTo });
   }
 
   #arrive(seq: number): Cursor {

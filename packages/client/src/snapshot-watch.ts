@@ -4,7 +4,7 @@
  * Invariant: whoever applies each event to the list, and begins a new list with each snapshot, has at
  * every cursor what the helper would list there; except between a `lost` and what mends it.
  */
-import type { Cursor, ProcbusError, StreamEvent } from '@procbus/protocol';
+import type { Cursor, StreamEvent } from '@procbus/protocol';
 import type { Snapshot } from './snapshot.ts';
 import { twoAtOnce, type Watch, type WatchOptions } from './watch.ts';
 
@@ -39,6 +39,8 @@ export class SnapshotWatch implements AsyncIterableIterator<StreamEvent | Snapsh
   readonly #signal: AbortSignal | undefined;
   /** Whether what was yielded last was a hole that has to be listed over. */
   #torn = false;
+  /** Whether it has ended as it could not list again. */
+  #hasFailed = false;
   /** Gives up the list that is being made. */
   #listing: AbortController | undefined;
 
@@ -72,6 +74,7 @@ export class SnapshotWatch implements AsyncIterableIterator<StreamEvent | Snapsh
   async next(): Promise<Result> {
     if (this.#listing !== undefined) throw twoAtOnce();
     if (this.#torn) return this.#listAgain();
+    if (this.#hasFailed) return { done: true, value: undefined };
     const result = await this.#watch.next();
     // What the kernel lost, the helper looks up itself, and tells as synthetic events.
     this.#torn = result.done !== true && result.value.type === 'lost' && result.value.where !== 'kernel';
@@ -98,9 +101,10 @@ export class SnapshotWatch implements AsyncIterableIterator<StreamEvent | Snapsh
       this.#torn = false;
       // Given up: the watch has ended, and knows whether that is an error.
       if (listing.signal.aborted) return await this.#watch.next();
+      this.#hasFailed = true;
       // A rejected next() ends the reader's loop, but does not call return().
       await this.#watch.return();
-      throw error as ProcbusError;
+      throw error;
     } finally {
       this.#signal?.removeEventListener('abort', onAbort);
       this.#listing = undefined;

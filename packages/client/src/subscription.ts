@@ -111,7 +111,7 @@ export class Subscription implements Subscriber {
   refused(error: unknown): void {
     this.#id = undefined;
     const code = error instanceof ProcbusError ? error.code : undefined;
-    if (code === 'gone' && (this.#begun || this.#onGone === 'lost')) {
+    if (code === 'gone' && this.#mayMiss && this.#gone <= attemptsToCatchUp) {
       const oldest = ++this.#gone <= attemptsToCatchUp ? oldestOf(error as ProcbusError) : undefined;
       this.#subscribe(oldest === undefined ? {} : { since: oldest });
     } else if (code === 'quota' && this.#begun) {
@@ -135,6 +135,11 @@ export class Subscription implements Subscriber {
   #expectHeld(): void {
     if (!this.#holds)
       throw new ProcbusError('bad-message', 'events before the subscription that they are of');
+  }
+
+  /** Whether it may begin later than it should, and say so. */
+  get #mayMiss(): boolean {
+    return this.#begun || this.#onGone === 'lost';
   }
 
   #subscribe(begin: Pick<SubscribeOptions, 'since' | 'sinceTime'>): void {

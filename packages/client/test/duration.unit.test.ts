@@ -55,5 +55,6 @@ describe('a duration', () => {
 
   test('that is longer than can be waited for is refused', () => {
     expect(() => parseDuration('--for', '30d', 2 ** 31 - 1)).toThrow('--for 30d: not a time up to 24 days');
+    expect(() => parseDuration('--for', '11s', 10_000)).toThrow('--for 11s: not a time up to 10 seconds');
   });
 });

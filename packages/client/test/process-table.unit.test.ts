@@ -108,6 +108,21 @@ describe('a table of processes', () => {
     ]);
   });
 
+  test('shows behind the command what was asked for and has no column', () => {
+    const fields = { exe: '/usr/bin/make', cwd: '/home/anna/my project', cgroup: '/a', container: 'c1' };
+    const processes = [
+      record(1, 0),
+      record(2, 1, { ...fields, ancestors: [{ pid: 1, comm: 'init' }], args: ['make'] }),
+    ];
+    const include = ['cwd', 'ancestors', 'user', 'container', 'args'] as const;
+    expect(renderProcesses(processes, { colour: false, tree: false, include })).toEqual([
+      'PID  PPID  USER    AGE  CONTAINER  COMMAND',
+      '  1     0  root  1m40s  -          program1',
+      "  2     1  root  1m40s  c1         make  cwd='/home/anna/my project' ancestors=1:init",
+    ]);
+    expect(renderProcesses(processes, { colour: false, tree: false })[2]).toMatch(/make$/);
+  });
+
   test('is aligned by what is seen of a name', () => {
     expect(table([record(1, 0, { user: '日本' }), record(2, 1, { user: 'x'.repeat(40) })])).toEqual([
       'PID  PPID  USER                AGE  COMMAND',

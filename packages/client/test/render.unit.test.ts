@@ -85,8 +85,13 @@ describe('a line', () => {
     ['15:56:46.812649  coredump  1234     make             dumps core', examples.coredump],
     ['15:56:46.812649  lost      31 events lost: the kernel’s queue was full', lost],
     [
-      '15:56:46.812649  lost      events lost, nobody knows how many: the kernel had stopped telling them',
+      '15:56:46.812649  lost      events lost, nobody can say how many: on their way from the kernel',
       { ...lost, count: 0 },
+    ],
+    ['15:56:46.812649  lost      31 events lost: no longer in the journal', { ...lost, where: 'journal' }],
+    [
+      '15:56:46.812649  lost      events lost, nobody can say how many: not in the journal',
+      { ...lost, where: 'journal', count: 0, from: 0 },
     ],
     ['15:56:46.812649  lost      1 event lost: read too slowly', { ...lost, where: 'queue', count: 1 }],
   ])('says "%s"', (line, event) => {

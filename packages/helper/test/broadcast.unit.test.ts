@@ -22,7 +22,7 @@ import type { Subscription } from '../src/bus/subscription.ts';
 import { interestOf, ownInterest, unionOf } from '../src/kernel/socket-filter.ts';
 import type { Told } from '../src/processes/told.ts';
 import { batchOf, exitOf, follow, forkOf, makeBus, root } from './support/bus.ts';
-import { Keeper } from './support/keeper.ts';
+import { Keeper, listed } from './support/keeper.ts';
 
 const exec = (pid: number): KernelEvent => ({ type: 'exec', kernelTime: 2n ** 60n, cpu: 0, pid, tid: pid });
 
@@ -309,24 +309,38 @@ describe('a subscription to a subtree', () => {
     early.end();
     publish([exec(11)]);
     expect(late.pids).toEqual([11]);
-    expect(broadcast.snapshot({ subtree: [id] }, root, false).processes.map(({ pid }) => pid)).toEqual([11]);
+    expect(listed(broadcast.snapshot({ subtree: [id] }, root, false)).map(({ pid }) => pid)).toEqual([11]);
     subscription.end();
     // What it had descends from it no more, for those who come now: only a watched mark would tell.
-    expect(broadcast.snapshot({ subtree: [id] }, root, false).processes).toEqual([]);
+    expect(listed(broadcast.snapshot({ subtree: [id] }, root, false))).toEqual([]);
     expect([...table.all()].filter(({ subtrees }) => subtrees.size > 0)).toEqual([]);
   });
 });
 
 describe('a snapshot', () => {
+  test('shows what was true when it was taken, however late it is looked at', () => {
+    const { broadcast, publish } = makeBus({ imageOf: () => ({ comm: 'x', detail: 'complete' }) });
+    publish([forkOf(1, 0), forkOf(2, 1), forkOf(3, 1)]);
+    const snapshot = broadcast.snapshot({ subtree: [1] }, root, false);
+    publish([exec(1), exitOf(2, 2n ** 61n), forkOf(4, 1), forkOf(2, 1, 2n ** 62n)]);
+    expect(snapshot.size).toBe(3);
+    expect(listed(snapshot)).toMatchObject([
+      { pid: 1, comm: '' },
+      { pid: 2, comm: '', startTime: 2n ** 60n + 2n },
+      { pid: 3, ppid: 1 },
+    ]);
+    for (const process of listed(snapshot)) expect(process).not.toHaveProperty('endTime');
+  });
+
   test('is true behind all that the kernel has told before, and says so', () => {
     const waiting = [forkOf(1, 0), forkOf(2, 1)];
     const { broadcast, publish } = makeBus({}, waiting);
     const keeper = new Keeper();
     keeper.subscribeTo(broadcast, {});
     waiting.push(exitOf(1, 2n ** 61n, 256));
-    const { seq, processes } = broadcast.snapshot({}, root, false);
-    expect(seq).toBe(3);
-    expect(processes).toMatchObject([{ pid: 2 }]);
+    const snapshot = broadcast.snapshot({}, root, false);
+    expect(snapshot.position.seq).toBe(3);
+    expect(listed(snapshot)).toMatchObject([{ pid: 2 }]);
     expect(keeper.deliveries.at(-1)?.seq).toBe(3);
     publish([exec(2)]);
     expect(keeper.deliveries.at(-1)?.from).toBe(4);
@@ -346,7 +360,7 @@ describe('a snapshot', () => {
       exitOf(4, now - 10n * second),
     ]);
     const pids = (filter: object, ended: boolean): number[] =>
-      broadcast.snapshot(filter, root, ended).processes.map(({ pid }) => pid);
+      listed(broadcast.snapshot(filter, root, ended)).map(({ pid }) => pid);
     expect(pids({}, false)).toEqual([1]);
     expect(pids({}, true)).toEqual([1, 3, 4]);
     expect(pids({ minRuntime: 39 }, true)).toEqual([1, 3]);
@@ -363,7 +377,7 @@ describe('a snapshot', () => {
     publish([forkOf(10, 1), forkOf(11, 10), forkOf(12, 11)]);
     const marks = (): number[] => [...table.all()].map(({ subtrees }) => subtrees.size);
     const snapshot = (): number[] =>
-      broadcast.snapshot({ subtree: [10] }, root, false).processes.map(({ pid }) => pid);
+      listed(broadcast.snapshot({ subtree: [10] }, root, false)).map(({ pid }) => pid);
     expect(snapshot()).toEqual([10, 11, 12]);
     expect(marks()).toEqual([0, 0, 0]);
     const subscription = new Keeper().subscribeTo(broadcast, { subtree: [10] });

@@ -12,7 +12,7 @@ import { account } from './support/account.ts';
 import { eventOf, execs } from './support/bus.ts';
 import { followCursor } from './support/cursor.ts';
 import { canBeOthers, type Identity } from './support/impersonate.ts';
-import { RawClient, type Message } from './support/raw-client.ts';
+import { RawClient } from './support/raw-client.ts';
 import { granted, serve, subscriptionsOf, type Serving } from './support/serving.ts';
 
 const { hello, ping, snapshot, stats, subscribe } = clientMessage;

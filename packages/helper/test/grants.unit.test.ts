@@ -20,10 +20,10 @@ import { packSnapshot } from '../src/bus/snapshot.ts';
 import { ancestorsOf } from '../src/processes/portrait.ts';
 import type { Told } from '../src/processes/told.ts';
 import { batchOf, makeBus } from './support/bus.ts';
-import { Keeper, numberOf, type Item } from './support/keeper.ts';
+import { Keeper, listed, numberOf, type Item } from './support/keeper.ts';
 import { History, type Step } from './support/model-history.ts';
 import { deed } from './support/model-machine.ts';
-import { allowed, grant, plainRequest, programs, publications, uids } from './support/streams.ts';
+import { allowed, family, grant, plainRequest, programs, publications, uids } from './support/streams.ts';
 
 type Map = Readonly<Record<string, unknown>>;
 
@@ -115,6 +115,7 @@ describe('a smaller grant', () => {
           keeper.subscribeTo(broadcast, request, { uid: who, grant: each });
           return keeper;
         }) as [Keeper, Keeper];
+        publish(family);
         for (const { events, lost } of all) publish(events, lost);
         broadcast.close();
         const known = new Map(large.items.map((item) => [numberOf(item), item]));
@@ -125,8 +126,8 @@ describe('a smaller grant', () => {
       }),
       { numRuns: 500 },
     );
-    expect(told).toBeGreaterThan(1000);
-    expect(cut).toBeGreaterThan(1000);
+    expect(told).toBeGreaterThan(200);
+    expect(cut).toBeGreaterThan(200);
   });
 
   test('shows nothing of a snapshot that a larger one does not show', () => {
@@ -134,10 +135,11 @@ describe('a smaller grant', () => {
     fc.assert(
       fc.property(publications(12), uid, nested, asked, fc.boolean(), (all, who, grants, filter, ended) => {
         const { broadcast, publish } = makeBus(programs);
+        publish(family);
         for (const { events, lost } of all) publish(events, lost);
         const request = grants.reduce(allowed, filter);
-        const [small = [], large = []] = grants.map(
-          (each) => broadcast.snapshot(request, { uid: who, grant: each }, ended).processes,
+        const [small = [], large = []] = grants.map((each) =>
+          listed(broadcast.snapshot(request, { uid: who, grant: each }, ended)),
         );
         broadcast.close();
         const known = new Map<string, WireProcess>(large.map((process) => [process.id, process]));
@@ -218,7 +220,7 @@ class Witness {
   }
 
   list(broadcast: Broadcast): void {
-    const { processes } = broadcast.snapshot({ include: [...includes] }, this.asker, true);
+    const processes = listed(broadcast.snapshot({ include: [...includes] }, this.asker, true));
     this.#parts.push(...packSnapshot(processes));
   }
 
@@ -226,7 +228,7 @@ class Witness {
   stolen(numbers: readonly number[]): unknown[] {
     const { uid } = this.asker;
     const packed = [...this.#parts, ...this.keeper.deliveries.map(({ packed: events }) => events)];
-    const texts = packed.flatMap((bytes) => bytes.toString('latin1').match(/by\d/g) ?? []);
+    const texts = packed.flatMap((bytes) => bytes.toString('latin1').match(/@by\d/g) ?? []);
     const ids = packed
       .flatMap((bytes) => stringsIn(unpack(bytes)))
       .filter((text) => /^\d+\.[0-9a-z]+$/.test(text));
@@ -237,7 +239,7 @@ class Witness {
     });
     const counts = this.keeper.losses.filter(({ count, from, to }) => count !== 0 || from !== to);
     return [
-      ...texts.filter((text) => text !== `by${uid}`),
+      ...texts.filter((text) => text !== `@by${uid}`),
       ...ids.filter((id) => !this.#own.has(id)),
       ...pids,
       ...counts,
@@ -261,7 +263,7 @@ describe('one who may see only their own', () => {
     let names = 0;
     const setting = fc.record({ pids: fc.constantFrom(3, 6), isSecretive: fc.constant(false) });
     const some = fc.array(deed, { maxLength: 12 });
-    const steps = fc.array(step, { maxLength: 100, size: 'max' });
+    const steps = fc.array(step, { maxLength: 60, size: 'max' });
     fc.assert(
       fc.property(setting, some, some, steps, (of, before, unscanned, all) => {
         const witnesses = [1, 2].map((uid) => new Witness(uid));
@@ -284,13 +286,13 @@ describe('one who may see only their own', () => {
           witness.subscribeTo(broadcast);
           witness.list(broadcast);
         }
-        for (const next of all) {
+        all.forEach((next, nth) => {
           history.take(next);
           for (const witness of witnesses) {
             witness.note(history);
-            witness.list(broadcast);
+            if (nth % 8 === 7) witness.list(broadcast);
           }
-        }
+        });
         for (const witness of witnesses) {
           witness.subscribeTo(broadcast, { since: { epoch: broadcast.epoch, seq: 0 } });
         }

@@ -32,9 +32,8 @@ class Stream {
 
   /** Has events happen, of one batch. */
   happen(count: number, type: 'exec' | 'sid' = 'exec'): void {
-    for (let left = count; left > 0; left--) {
-      this.group.take({ seq: ++this.seq, event: eventOf(type, 7), process });
-    }
+    const event = eventOf(type, 7);
+    this.group.take(Array.from({ length: count }, () => ({ seq: ++this.seq, event, process })));
     this.group.settle();
   }
 

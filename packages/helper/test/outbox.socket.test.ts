@@ -4,7 +4,7 @@
 import { once } from 'node:events';
 import { createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
-import { clientMessage, matches, parseFilter, type KernelEvent, type Loss } from '@procbus/protocol';
+import { clientMessage, matches, pack, parseFilter, type KernelEvent, type Loss } from '@procbus/protocol';
 import * as fc from 'fast-check';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { until } from '../../../test/support/condition.ts';
@@ -152,6 +152,28 @@ describe('a client that does not read', () => {
     await readOut(client, 2);
     expectComplete(account(client.told(1)), [], losses);
   });
+});
+
+test('a client for which little waits is told what did not fit as soon as it has read that', async () => {
+  const path = join(temporaryDirectory(), 'outbox.sock');
+  const listener = createServer().listen(path);
+  onTestFinished(() => void listener.close());
+  const accepted = once(listener, 'connection');
+  const client = await RawClient.connect(path);
+  client.socket.pause();
+  const [socket] = (await accepted) as [Socket];
+  const outbox = new Outbox(socket, { queue: () => undefined, isQueueFull: () => false }, 64 * 1024);
+  while (socket.writableLength === 0) outbox.send(['padding', 'x'.repeat(1000)]);
+  expect(socket.writableNeedDrain).toBe(false);
+  const packed = pack(['x'.repeat(64 * 1024)]);
+  const delivery = { seq: 9, clockOffset: 0n, kernelTime: 0n, packed, count: 3, from: 4, to: 9 };
+  expect(outbox.deliver(1, delivery)).toBe(false);
+  client.socket.resume();
+  expect(await client.next('lost')).toEqual(['lost', 1, 0, 0, 'queue', 3, 4, 9]);
+  // Where nothing waits, even that fits.
+  expect(outbox.deliver(1, delivery)).toBe(true);
+  expect(await client.next('events')).toMatchObject(['events', 1, 9, 0, [expect.any(String)]]);
+  socket.destroy();
 });
 
 /**

@@ -8,9 +8,9 @@ import { numberOf as numberOfEntry } from '../src/bus/journal.ts';
 import type { Asker } from '../src/bus/selection.ts';
 import { eventOf, execs, forkOf, makeBus, root } from './support/bus.ts';
 import { Keeper, numberOf, type Item } from './support/keeper.ts';
-import { allowed, grant, programs, publications, request, uids } from './support/streams.ts';
+import { allowed, family, grant, programs, publications, request, uids } from './support/streams.ts';
 
-beforeEach(() => void vi.useFakeTimers({ toFake: ['setImmediate', 'clearImmediate'] }));
+beforeEach(() => void vi.useFakeTimers({ toFake: ['setImmediate', 'clearImmediate', 'performance'] }));
 afterEach(() => void vi.useRealTimers());
 
 /** Somebody, whose grant changes; and what they ask for, which each of their grants lets them. */
@@ -33,6 +33,7 @@ describe('a subscription whose grant changes', () => {
     fc.assert(
       fc.property(somebody, parts, ({ askers, filter, options }, all) => {
         const { broadcast, publish } = makeBus(programs);
+        publish(family);
         // Each grant has somebody to whom it is given all the time.
         const others = askers.map((asker) => {
           const keeper = new Keeper();
@@ -72,6 +73,8 @@ describe('a subscription whose grant changes', () => {
           const { askers, filter, options } = who;
           const [first = root, second = first] = askers;
           const { broadcast, publish } = makeBus(programs, [], { replayStep: size });
+          publish(family);
+          const begin = broadcast.seq;
           const [early, late] = [first, second].map((asker) => {
             const keeper = new Keeper();
             keeper.subscribeTo(broadcast, filter, asker, options);
@@ -80,12 +83,12 @@ describe('a subscription whose grant changes', () => {
           for (const { events, lost } of before) publish(events, lost);
           const keeper = new Keeper();
           keeper.room = pieces;
-          const since = { epoch: broadcast.epoch, seq: 0 };
+          const since = { epoch: broadcast.epoch, seq: begin };
           const subscription = keeper.subscribeTo(broadcast, filter, first, { ...options, since });
           vi.runAllTimers();
           const isPast = subscription.isReplaying;
-          const lookedAt = broadcast.journal.after(0, pieces * size).at(-1);
-          const reached = isPast ? (lookedAt === undefined ? 0 : numberOfEntry(lookedAt)) : broadcast.seq;
+          const lookedAt = broadcast.journal.after(begin, pieces * size).at(-1);
+          const reached = isPast ? (lookedAt === undefined ? begin : numberOfEntry(lookedAt)) : broadcast.seq;
           broadcast.regrant(subscription, second, options);
           keeper.room = Infinity;
           subscription.resume();

@@ -94,21 +94,28 @@ describe('a subscription since a cursor', () => {
     );
   });
 
-  test('is told all of it, also where its user may queue no more', async () => {
-    const limits = { queuedBytes: 128 * KiB };
-    const serving = await serveJournal({ host: { grantTo: () => granted(limits) } });
+  test('is told all of it, in order, also where its user may queue no more', async () => {
+    const serving = await serveJournal();
     const { path, publish, broadcast, server } = serving;
-    const hogs = await Promise.all(range(1, 8).map(async () => RawClient.greet(path)));
-    for (const hog of hogs) {
-      await hog.request(subscribe(1, {}));
-      hog.socket.pause();
-    }
-    while (server.dropped < 100_000) publish(execs(1000));
+    for (let batch = 0; batch < 500; batch++) publish(execs(50), 1);
     const { seq } = broadcast;
+    const uid = process.getuid?.() ?? 0;
+    const { limits } = granted();
+    // Another connection, for which all waits that may.
+    const other = server.quotas.open(uid, limits);
+    other?.queue(limits.queuedBytes);
     const client = await RawClient.greet(path);
     await client.request(subscribe(1, {}, since(serving, 0)));
-    await hears(client, 1, seq);
-    expect(toldSince(client, 1, 0)).toEqual(range(1, seq));
+    const last = (): unknown => client.told(1).at(-1)?.at(-1);
+    await client.until('the last loss', () => last() === seq);
+    expect(toldSince(client, 1, 0)).toEqual(
+      range(1, seq).map((n) => (n % 51 === 0 ? { where: 'kernel', count: 1, from: n, to: n } : n)),
+    );
+    publish([eventOf('exec', 1)]);
+    await client.request(ping(2));
+    expect(account(client.told(1)).at(-1)).toEqual({ where: 'queue', count: 1, from: seq + 1, to: seq + 1 });
+    other?.queue(-limits.queuedBytes);
+    other?.close();
   });
 
   test('tells what the kernel lost in its place', async () => {

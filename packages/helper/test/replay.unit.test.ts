@@ -18,9 +18,9 @@ import type { Asker } from '../src/bus/selection.ts';
 import type { Subscription } from '../src/bus/subscription.ts';
 import { eventOf, execs, exitOf, forkOf, makeBus, root, type Bus } from './support/bus.ts';
 import { Keeper, numberOf, type Item } from './support/keeper.ts';
-import { allowed, asker, programs, publications, request } from './support/streams.ts';
+import { allowed, asker, family, programs, publications, request } from './support/streams.ts';
 
-beforeEach(() => void vi.useFakeTimers({ toFake: ['setImmediate', 'clearImmediate'] }));
+beforeEach(() => void vi.useFakeTimers({ toFake: ['setImmediate', 'clearImmediate', 'performance'] }));
 afterEach(() => void vi.useRealTimers());
 
 /** Has everything told that waits for its turn. */
@@ -49,9 +49,6 @@ function errorOf(act: () => unknown): ProcbusError {
   }
   return expect.fail('it was accepted');
 }
-
-/** Pids 2 to 7, each the child of the one before. */
-const family = [2, 3, 4, 5, 6, 7].map((pid) => forkOf(pid, pid - 1, 2n ** 59n + BigInt(pid)));
 
 /** Somebody who asks for something; one who may see all may ask for what descends from somebody, too. */
 const asking = fc
@@ -134,6 +131,36 @@ describe('a replay', () => {
       { numRuns: 500 },
     );
     expect(told).toBeGreaterThan(1000);
+  });
+
+  test('is what becomes of one who falls behind: they are told the same as others, and a bit later', () => {
+    let falls = 0;
+    const purse = fc.infiniteStream(fc.nat(3));
+    fc.assert(
+      fc.property(asking, publications(15), purse, ({ filter, who }, all, money) => {
+        const { broadcast, publish } = makeBus(programs, [], { replayStep: 5 });
+        publish(family);
+        const [live, late] = [new Keeper(), new Keeper()];
+        late.pays = () => money.next().value !== 0;
+        live.subscribeTo(broadcast, filter, who, { maxDelay: 20 });
+        const subscription = late.subscribeTo(broadcast, filter, who, { maxDelay: 20 });
+        for (const { events, lost } of all) {
+          publish(events, lost);
+          if (subscription.isReplaying) falls++;
+          late.room = money.next().value ?? 0;
+          subscription.resume();
+          settle();
+        }
+        late.room = Infinity;
+        subscription.resume();
+        settle();
+        broadcast.close();
+        expect(late.items).toEqual(live.items);
+        expect([...live.misplaced, ...late.misplaced]).toEqual([]);
+      }),
+      { numRuns: 300 },
+    );
+    expect(falls).toBeGreaterThan(100);
   });
 
   test('that is overtaken tells of a hole in the place of what has made way, and of all else', () => {

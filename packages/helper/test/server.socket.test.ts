@@ -66,6 +66,25 @@ test('a client that has shut down its own side gets its answers before the end',
   expect(client.received).toHaveLength(1001);
 });
 
+test('a client that has shut down its own side is told nothing more, and may read what waits for it', async () => {
+  const serving = await serve();
+  const { path, accepted } = await serveInReach(serving);
+  const client = await RawClient.greet(path);
+  const { socket, session } = await accepted;
+  await client.request(subscribe(1, {}, { maxDelay: 0 }));
+  client.socket.pause();
+  while (socket.writableLength === 0) serving.publish(execs(10));
+  const { seq } = serving.broadcast;
+  client.socket.end(packFrame(ping(2)));
+  await until('it to be unsubscribed', () => session.figures.subscriptions === 0);
+  expect(socket.closed).toBe(false);
+  serving.publish(execs(10));
+  client.socket.resume();
+  await client.closed;
+  expect(client.told(1)).toHaveLength(seq);
+  expect(client.received.at(-1)).toMatchObject(['result', 2, { seq }]);
+});
+
 test('a flood of pings from a client that does not read stays outside, and is answered in the end', async () => {
   const serving = await serve({ host: { grantTo: () => granted({ requestsPerSecond: 1e9 }) } });
   const { path, accepted } = await serveInReach(serving);

@@ -126,6 +126,9 @@ const parsers: { readonly [Field in keyof Conditions]-?: Parser } = {
 /** The fields of {@link Conditions}. */
 export const conditionFields: readonly (keyof Conditions)[] = Object.keys(parsers) as (keyof Conditions)[];
 
+/** Those that are patterns: they look at the program, and at nothing else. */
+export const patternFields: ReadonlySet<keyof Conditions> = new Set(['comm', 'exe', 'args', 'cgroup']);
+
 /**
  * Checks the conditions among the fields of a map.
  *

@@ -2,7 +2,7 @@
  * A filter: what one subscription wants to be told. Checked once, then matched against every event.
  */
 import { isMap } from './codec.ts';
-import { conditionFields, maxPatternLength, parseConditions, shown } from './conditions.ts';
+import { conditionFields, maxPatternLength, parseConditions, patternFields, shown } from './conditions.ts';
 import type { Condition, Conditions, Life, Subject } from './conditions.ts';
 import { ProcbusError } from './errors.ts';
 import { eventTypes, type EventType, type KernelEvent } from './event.ts';
@@ -104,7 +104,7 @@ function checkFields(given: object, known: readonly string[], prefix: string): v
 
 /** Bounds the work that one filter can make for each event. */
 function checkPatterns(conditions: readonly Condition[]): void {
-  const patterns = conditions.filter(({ field }) => ['comm', 'exe', 'args', 'cgroup'].includes(field));
+  const patterns = conditions.filter(({ field }) => patternFields.has(field));
   // By code points, as one pattern is measured too.
   const length = Array.from(patterns.flatMap(({ value }) => value as string[]).join('')).length;
   if (length <= maxPatternLength) return;

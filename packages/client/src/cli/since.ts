@@ -16,8 +16,10 @@ const date = /^(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?)(
  * @throws ProcbusError `usage`
  */
 export function parseSince(flag: string, text: string, now: Date = new Date()): string | Date {
-  // In this order: a time of day has the form of a cursor.
-  const since = parseClock(text, now) ?? parseAgo(flag, text, now) ?? parseDate(text) ?? parsePlace(text);
+  // A time of day, also one that is none, has the form of a cursor; but no epoch is that short.
+  const since = /^\d{1,2}:/.test(text)
+    ? parseClock(text, now)
+    : (parseAgo(flag, text, now) ?? parseDate(text) ?? parsePlace(text));
   if (since === undefined) {
     throw new ProcbusError(
       'usage',

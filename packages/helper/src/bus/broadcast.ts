@@ -23,12 +23,12 @@ import type { ProcessTable } from '../processes/process-table.ts';
 import type { Told } from '../processes/told.ts';
 import { bindFilter } from './bind-filter.ts';
 import { Group } from './group.ts';
-import { Journal } from './journal.ts';
+import { Journal, type Moment } from './journal.ts';
 import type { Receiver } from './receiver.ts';
 import { Replay } from './replay.ts';
 import type { Asker, Selection } from './selection.ts';
-import { takeSnapshot, type Snapshot } from './snapshot.ts';
-import { Subscription, type Membership } from './subscription.ts';
+import { Snapshot } from './snapshot.ts';
+import { Subscription, type Membership, type OnWork, type Replayer } from './subscription.ts';
 import { withAlways } from './view.ts';
 
 /** A batch whose events come with the processes they are about, each as it is at that moment. */
@@ -102,7 +102,7 @@ export class Broadcast {
   /**
    * Adds a subscription. All that the kernel tells behind its start reaches it, once it begins.
    *
-   * @param onWork - told how many entries of the journal were looked at
+   * @param onWork - told what it took to look at the journal
    * @throws ProcbusError `bad-filter`, `not-granted` or `gone`
    */
   subscribe(
@@ -110,25 +110,27 @@ export class Broadcast {
     asker: Asker,
     options: SubscribeOptions,
     receiver: Receiver,
-    onWork?: (entries: number) => void,
+    onWork?: OnWork,
   ): Subscription {
     const selection = this.#bind(request, asker);
     const from = this.#startOf(options);
     const membership = this.#join(selection, options.maxDelay ?? defaultMaxDelay);
     const clockOffset = libc.clockOffset();
     const { roots } = selection;
+    const replayer: Replayer = (which, whose, seq) =>
+      new Replay(this.journal, which, whose, seq, this.#watched, this.#replayStep);
     if (from === undefined) {
-      return new Subscription(membership, receiver, { seq: this.#seq, clockOffset, roots });
+      return new Subscription(
+        membership,
+        receiver,
+        { seq: this.#seq, clockOffset, roots },
+        { replayer, onWork },
+      );
     }
     const isWhole = !from.isCut && this.journal.covers(interestOf(selection.filter), from.seq);
     const missing: Loss | undefined = isWhole ? undefined : this.#lossAt(from.seq);
-    const replay = new Replay(this.journal, selection, receiver, from.seq, this.#watched, this.#replayStep);
-    return new Subscription(
-      membership,
-      receiver,
-      { seq: from.seq, clockOffset, roots },
-      { replay, missing, onWork },
-    );
+    const start = { seq: from.seq, clockOffset, roots };
+    return new Subscription(membership, receiver, start, { replayer, onWork, from: { ...from, missing } });
   }
 
   /**
@@ -152,7 +154,7 @@ export class Broadcast {
     const unwatch = table.watchSubtrees(selection.subtrees);
     try {
       const now = { seq: this.#seq, kernelTime: libc.monotonicTime(), clockOffset: libc.clockOffset() };
-      return takeSnapshot(table, selection, ended, now);
+      return new Snapshot(table, selection, ended, now);
     } finally {
       unwatch();
     }
@@ -161,18 +163,25 @@ export class Broadcast {
   /** Numbers the events of a batch and hands them, and what was lost, to whom they concern. */
   publish(batch: ToldBatch): void {
     const groups = [...this.#groups.values()];
+    const moments: Moment[] = [];
+    const show = (): void => {
+      for (const group of groups) group.take(moments);
+      moments.length = 0;
+    };
     let { lost } = batch;
     for (const { event, process, formerUid } of batch.events) {
       if (event.synthetic === true && lost !== 0) {
         // Only what was lost makes such an event necessary.
+        show();
         this.#lose(batch, lost);
         lost = 0;
       }
       const moment = { seq: ++this.#seq, event, process, formerUid };
       this.received.set(event.type, (this.received.get(event.type) ?? 0) + 1);
       this.journal.add(moment);
-      for (const group of groups) group.take(moment);
+      moments.push(moment);
     }
+    show();
     if (lost !== 0) this.#lose(batch, lost);
     for (const group of groups) group.settle();
   }

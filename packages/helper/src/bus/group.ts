@@ -4,6 +4,8 @@
  * Idea: a few events go out at once; when they come fast they are held back, for `maxDelay` at most, so
  * that one message tells of many.
  * Invariant: every receiver of a group is handed the same deliveries in the same order.
+ * Receivers share what it costs to look through the stream, and who cannot pay leaves: so nobody's filter,
+ * however costly, takes more of the helper's time than is its user's.
  */
 import { pack, type Loss, type WireEvent } from '@procbus/protocol';
 import { clockOffset, monotonicTime } from '../libc.ts';
@@ -18,6 +20,9 @@ const burst = 64;
 const burstPerMs = 0.5;
 /** No more than so many are held back. */
 const pendingLimit = 4096;
+/** Looks at the clock after so many events, and at the purses of the receivers after so many ms. */
+const clockInterval = 16;
+const payInterval = 2;
 
 export class Group {
   readonly selection: Selection;
@@ -32,6 +37,8 @@ export class Group {
   #timer: NodeJS.Timeout | undefined;
   #told = performance.now();
   #allowance = burst;
+  /** ms that were spent and not been paid for yet. */
+  #spent = 0;
 
   constructor(selection: Selection, maxDelay: number, seq: () => number) {
     this.selection = selection;
@@ -39,11 +46,24 @@ export class Group {
     this.#seq = seq;
   }
 
-  /** Takes an event that may be for this group. */
-  take(moment: Moment): void {
-    if (this.receivers.size === 0) return;
-    const wire = this.selection.show(moment.seq, moment);
-    if (wire !== undefined) this.#pending.push(wire);
+  /** Takes events that may be for this group, in order. */
+  take(moments: readonly Moment[]): void {
+    const [first] = moments;
+    if (first === undefined) return;
+    this.#settleUp(first.seq - 1);
+    let begun = performance.now();
+    for (const [index, moment] of moments.entries()) {
+      if (this.receivers.size === 0) return;
+      const wire = this.selection.show(moment.seq, moment);
+      if (wire !== undefined) this.#pending.push(wire);
+      if (index % clockInterval !== clockInterval - 1) continue;
+      const now = performance.now();
+      if (now - begun < payInterval) continue;
+      this.#spent += now - begun;
+      this.#settleUp(moment.seq);
+      begun = performance.now();
+    }
+    this.#spent += performance.now() - begun;
   }
 
   /** Tells what was taken, now or soon. */
@@ -57,15 +77,22 @@ export class Group {
     else this.#timer ??= setTimeout(() => this.flush(), this.#maxDelay - passed);
   }
 
-  /** Tells what was taken, now. */
-  flush(): void {
+  /**
+   * Tells what was taken, now.
+   *
+   * @param seq - how far the stream has been looked through
+   */
+  flush(seq: number = this.#seq()): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
     const events = this.#pending;
     if (events.length === 0) return;
     this.#pending = [];
     this.#noteTold(events.length);
-    for (const delivery of deliveriesOf(events, this.#seq())) {
+    const begun = performance.now();
+    const deliveries = [...deliveriesOf(events, seq)];
+    this.#spent += performance.now() - begun;
+    for (const delivery of deliveries) {
       for (const receiver of this.receivers) receiver.deliver(delivery);
     }
   }
@@ -84,6 +111,20 @@ export class Group {
     this.#noteTold(0);
     const delivery = { ...positionOf(this.#seq()), packed: nothing, count: 0, from: 0, to: 0 };
     for (const receiver of this.receivers) receiver.deliver(delivery);
+  }
+
+  /** Has the receivers pay for what was spent; who cannot is told all up to here, and nothing more. */
+  #settleUp(seq: number): void {
+    const each = (1000 * this.#spent) / this.receivers.size;
+    this.#spent = 0;
+    const behind: Receiver[] = [];
+    for (const receiver of this.receivers) if (receiver.pay?.(each) === false) behind.push(receiver);
+    if (behind.length === 0) return;
+    this.flush(seq);
+    for (const receiver of behind) {
+      this.receivers.delete(receiver);
+      receiver.fallBehind?.(seq);
+    }
   }
 
   #noteTold(count: number): void {

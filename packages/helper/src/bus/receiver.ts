@@ -18,10 +18,18 @@ export interface Delivery {
   readonly kernelTime: bigint;
 }
 
-/** Takes what a subscription is told. No call may block or throw. */
+/** Takes what a subscription is told, and pays for it. No call may block or throw. */
 export interface Receiver {
   deliver(delivery: Delivery): void;
   lose(loss: Loss): void;
   /** Whether it has read what it was told, so that what waits in the journal may follow. */
   hasRoom(): boolean;
+  /**
+   * Pays for µs that it took to look through the stream.
+   *
+   * @returns whether it has paid for all so far; who has not falls behind
+   */
+  pay?(time: number): boolean;
+  /** It is told nothing behind a number, unless it goes on from the journal. */
+  fallBehind?(seq: number): void;
 }

@@ -12,6 +12,8 @@ import { lossOf } from './view.ts';
 
 /** Entries looked at in one go, so that others get their turn. */
 export const replayStep = 512;
+/** No piece takes much longer than so many ms. */
+const stepTime = 5;
 
 export class Replay {
   selection: Selection;
@@ -42,11 +44,13 @@ export class Replay {
     this.#seq = seq;
   }
 
-  /** Tells a piece; returns how many entries were looked at, 0 where there is nothing more to tell. */
+  /** Tells a piece, or as much of it as there is time for; returns how many entries were looked at, 0 where there is nothing more to tell. */
   step(): number {
     if (this.#seq < this.#journal.oldest) this.#skip();
     const entries = this.#journal.after(this.#seq, this.#piece);
     const wires: WireEvent[] = [];
+    const end = performance.now() + stepTime;
+    let count = 0;
     for (const entry of entries) {
       if ('where' in entry) {
         // Whoever is cut off before they hear of a loss must not think that they have come behind it.
@@ -57,9 +61,11 @@ export class Replay {
         if (wire !== undefined) wires.push(wire);
       }
       this.#seq = numberOf(entry);
+      count++;
+      if (performance.now() >= end) break;
     }
     this.#deliver(wires);
-    return entries.length;
+    return count;
   }
 
   /** The journal has gone on without us. */

@@ -13,8 +13,8 @@ import {
   type WireEvent,
   type WireProcess,
 } from '@procbus/protocol';
-import type { Process } from '../processes/process.ts';
 import type { Told } from '../processes/told.ts';
+import { Patterns, withoutPatterns } from './patterns.ts';
 import {
   circumstancesOf,
   eventOf,
@@ -26,6 +26,7 @@ import {
   recordOf,
   subjectOf,
   type Lens,
+  type Standing,
 } from './view.ts';
 
 /** Who asks, and what they may see. */
@@ -45,6 +46,9 @@ export class Selection {
   readonly subtrees: readonly string[];
   /** Equal selections have equal keys. */
   readonly key: string;
+  readonly #patterns: Patterns;
+  /** All conditions but the patterns. */
+  readonly #rest: Filter;
 
   /** @param request - checked, and bound */
   constructor(
@@ -56,6 +60,8 @@ export class Selection {
     const filter = parseFilter(request);
     this.request = request;
     this.filter = filter;
+    this.#patterns = new Patterns(filter);
+    this.#rest = withoutPatterns(filter);
     this.lens = lensOf(grant, uid, [...always, ...filter.include]);
     this.roots = roots;
     this.subtrees = subtreesOf(filter);
@@ -81,19 +87,23 @@ export class Selection {
 
   #show(seq: number, told: Told, look: typeof subjectOf): WireEvent | undefined {
     const { event, process } = told;
-    const { filter, lens } = this;
-    if (!filter.events.has(event.type) || !isShown(lens, told)) return undefined;
-    if (!matches(filter, event, look(lens, process), lifeOf(event, process))) return undefined;
+    const { lens } = this;
+    if (!this.filter.events.has(event.type) || !isShown(lens, told)) return undefined;
+    const subject = look(lens, process);
+    if (!matches(this.#rest, event, subject, lifeOf(event, process))) return undefined;
+    if (!this.#patterns.letThrough(process.facts, subject)) return undefined;
     return eventToWire(seq, eventOf(lens, event, process), circumstancesOf(lens, event, process));
   }
 
   /** A process of a snapshot as it is told; undefined where it is not. */
-  showProcess(process: Process, kernelTime: bigint): WireProcess | undefined {
-    const { filter, lens } = this;
+  showProcess(process: Standing, kernelTime: bigint): WireProcess | undefined {
+    const { lens } = this;
     const { portrait, endTime = kernelTime, status } = process;
     if (!isOwn(lens, portrait)) return undefined;
     const life = { runtime: portrait.age(endTime), status };
-    return matchesProcess(filter, subjectOf(lens, portrait), life) ? recordOf(lens, process) : undefined;
+    const subject = subjectOf(lens, portrait);
+    if (!matchesProcess(this.#rest, subject, life)) return undefined;
+    return this.#patterns.letThrough(portrait.facts, subject) ? recordOf(lens, process) : undefined;
   }
 }
 

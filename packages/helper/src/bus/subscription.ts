@@ -2,12 +2,13 @@
  * One subscription: first what happened before, where that was asked for, then what happens.
  *
  * Idea: as long as it replays it is no receiver of its group; in the same turn in which the journal has
- * nothing more to tell it becomes one. So there is no seam.
+ * nothing more to tell it becomes one. So there is no seam. One that falls behind replays again, from there.
  */
 import type { FilterRequest, Loss, SubscriptionStart } from '@procbus/protocol';
 import type { Group } from './group.ts';
 import type { Receiver } from './receiver.ts';
 import type { Replay } from './replay.ts';
+import type { Selection } from './selection.ts';
 
 /** What a subscription needs of the bus. */
 export interface Membership {
@@ -16,36 +17,51 @@ export interface Membership {
   leave(): void;
 }
 
+/** Makes what tells a receiver what came behind a number. */
+export type Replayer = (selection: Selection, receiver: Receiver, seq: number) => Replay;
+
+/** Told how many entries of the journal were looked at, and how many µs that took. */
+export type OnWork = (entries: number, time: number) => void;
+
 /** Where a subscription begins that does not begin now. */
 interface Beginning {
-  readonly replay?: Replay | undefined;
+  /** Behind this number. */
+  readonly seq: number;
   /** What is missing before anything is told. */
   readonly missing?: Loss | undefined;
-  /** Told how many entries of the journal were looked at. */
-  readonly onWork?: ((entries: number) => void) | undefined;
 }
 
 export class Subscription {
   /** What its subscriber is answered. */
   readonly start: SubscriptionStart;
   readonly #receiver: Receiver;
-  readonly #replay: Replay | undefined;
+  readonly #replayer: Replayer;
+  readonly #onWork: OnWork | undefined;
   /** What is missing before anything is told. */
   readonly #missing: Loss | undefined;
   #membership: Membership;
-  #isReplaying: boolean;
+  /** Undefined while it is told what happens as it happens. */
+  #replay: Replay | undefined;
   #turn: NodeJS.Immediate | undefined;
   #hasEnded = false;
-  readonly #onWork: (entries: number) => void;
 
-  constructor(membership: Membership, receiver: Receiver, start: SubscriptionStart, from: Beginning = {}) {
+  constructor(
+    membership: Membership,
+    receiver: Receiver,
+    start: SubscriptionStart,
+    {
+      replayer,
+      onWork,
+      from,
+    }: { replayer: Replayer; onWork?: OnWork | undefined; from?: Beginning | undefined },
+  ) {
     this.#membership = membership;
     this.#receiver = receiver;
     this.start = start;
-    this.#replay = from.replay;
-    this.#missing = from.missing;
-    this.#isReplaying = from.replay !== undefined;
-    this.#onWork = from.onWork ?? (() => undefined);
+    this.#replayer = replayer;
+    this.#onWork = onWork;
+    this.#missing = from?.missing;
+    if (from !== undefined) this.#replay = replayer(membership.group.selection, receiver, from.seq);
   }
 
   /** The filter as it is bound. */
@@ -55,23 +71,29 @@ export class Subscription {
 
   /** Whether what is told now comes from the journal. */
   get isReplaying(): boolean {
-    return this.#isReplaying;
+    return this.#replay !== undefined;
   }
 
   /** Begins to tell; to be called in the same turn, behind the answer. */
   begin(): void {
     if (this.#missing !== undefined) this.#receiver.lose(this.#missing);
-    if (this.#isReplaying) this.resume();
+    if (this.isReplaying) this.resume();
     else this.#join();
   }
 
   /** There may be room for more. */
   resume(): void {
-    if (!this.#isReplaying || this.#hasEnded) return;
+    if (!this.isReplaying || this.#hasEnded) return;
     this.#turn ??= setImmediate(() => {
       this.#turn = undefined;
       this.#advance();
     });
+  }
+
+  /** Goes on from the journal, as its group tells it nothing any more behind a number. */
+  fallBehind(seq: number): void {
+    this.#replay = this.#replayer(this.#membership.group.selection, this.#receiver, seq);
+    this.resume();
   }
 
   /** Moves to another group: the grant has changed. */
@@ -80,8 +102,8 @@ export class Subscription {
     former.group.flush();
     former.group.receivers.delete(this.#receiver);
     this.#membership = membership;
-    if (this.#replay !== undefined) this.#replay.selection = membership.group.selection;
-    if (!this.#isReplaying) this.#join();
+    if (this.#replay === undefined) this.#join();
+    else this.#replay.selection = membership.group.selection;
     former.leave();
   }
 
@@ -98,8 +120,9 @@ export class Subscription {
 
   #advance(): void {
     if (this.#hasEnded || !this.#receiver.hasRoom()) return;
+    const begun = performance.now();
     const entries = this.#replay?.step() ?? 0;
-    this.#onWork(entries);
+    this.#onWork?.(entries, 1000 * (performance.now() - begun));
     if (entries > 0) this.resume();
     else this.#join();
   }
@@ -109,6 +132,6 @@ export class Subscription {
     // What waits there has been told already, from the journal, or is from before.
     group.flush();
     group.receivers.add(this.#receiver);
-    this.#isReplaying = false;
+    this.#replay = undefined;
   }
 }

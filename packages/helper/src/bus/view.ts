@@ -104,8 +104,11 @@ export function lossOf({ owner }: Lens, loss: Loss): Loss {
 /** In a snapshot these are told without being asked for. */
 const always: readonly Include[] = ['exe', 'args', 'cgroup', 'container', 'user'];
 
+/** A process at one moment of its life: what may change does not change here. */
+export type Standing = Pick<Process, 'portrait' | 'parent' | 'endTime' | 'status'>;
+
 /** What a snapshot shows to who sees through a lens that includes {@link always}. */
-export function recordOf(lens: Lens, { portrait, parent, endTime, status }: Process): WireProcess {
+export function recordOf(lens: Lens, { portrait, parent, endTime, status }: Standing): WireProcess {
   const { uid, euid, gid, egid, sid, tty } = portrait.facts;
   return {
     pid: portrait.pid,

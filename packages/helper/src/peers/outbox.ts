@@ -98,6 +98,8 @@ export class Outbox {
 
   /** Queues events from the journal, which come no faster than they are read: they are never dropped. */
   replay(subscription: number, delivery: Delivery): void {
+    // What was dropped lies before.
+    this.#tellLosses(subscription);
     this.#queueEvents(subscription, delivery);
   }
 
@@ -109,6 +111,7 @@ export class Outbox {
 
   /** Tells a subscription of a loss, now. */
   tell(subscription: number, loss: Loss): void {
+    this.#tellLosses(subscription);
     this.send(helperMessage.lost(subscription, loss));
   }
 
@@ -148,11 +151,13 @@ export class Outbox {
 
   #resume(): void {
     this.#dropping = false;
-    const untold = [...this.#untold];
-    this.#untold.clear();
-    for (const [subscription, losses] of untold) {
-      for (const loss of losses) this.tell(subscription, loss);
-    }
+    for (const subscription of this.#untold.keys()) this.#tellLosses(subscription);
+  }
+
+  #tellLosses(subscription: number): void {
+    const losses = this.#untold.get(subscription) ?? [];
+    this.#untold.delete(subscription);
+    for (const loss of losses) this.send(helperMessage.lost(subscription, loss));
   }
 
   /** Charges what is queued by now. */

@@ -19,7 +19,7 @@ export interface Limits {
   /** Bytes that wait to be read. */
   readonly queuedBytes: number;
   readonly requestsPerSecond: number;
-  /** Processes and journal entries that are looked at for requests. */
+  /** µs of the helper's time for requests, replays and filters; to look at a process or an entry counts as one at least. */
   readonly workPerSecond: number;
 }
 
@@ -43,17 +43,25 @@ type Charges = { -readonly [What in keyof Usage]: Usage[What] };
 
 /** So much of a rate may be spent at once, in ms. */
 const burst = 2000;
+/** The same for work, as others have to wait meanwhile. */
+const workBurst = 500;
 
 /** Accounts below this number are not worth looking for those that can be forgotten. */
 const fewAccounts = 64;
 
 /** What was spent of a rate, as the time at which it is paid for: so rates may differ from one spender to the next. */
 class Debt {
+  readonly #burst: number;
   #paidAt = -Infinity;
+
+  /** @param limit - so much of a rate may be spent at once, in ms */
+  constructor(limit: number) {
+    this.#burst = limit;
+  }
 
   /** Whether as much can be spent as by somebody new. */
   isPaid(now: number): boolean {
-    return this.#paidAt <= now - burst;
+    return this.#paidAt <= now - this.#burst;
   }
 
   /** ms until there is something to spend, 0 for now. */
@@ -63,7 +71,7 @@ class Debt {
 
   spend(amount: number, perSecond: number, now: number): void {
     if (amount === 0) return;
-    this.#paidAt = Math.max(this.#paidAt, now - burst) + (amount / perSecond) * 1000;
+    this.#paidAt = Math.max(this.#paidAt, now - this.#burst) + (amount / perSecond) * 1000;
   }
 }
 
@@ -71,8 +79,8 @@ class Debt {
 class Account {
   readonly usage: Charges = { connections: 0, subscriptions: 0, queuedBytes: 0 };
   readonly uid: number;
-  readonly requests: Debt = new Debt();
-  readonly work: Debt = new Debt();
+  readonly requests: Debt = new Debt(burst);
+  readonly work: Debt = new Debt(workBurst);
   readonly turns: Turns;
 
   constructor(uid: number, clock: () => number) {
@@ -155,6 +163,8 @@ export class Share {
   readonly #clock: () => number;
   readonly #onClose: () => void;
   readonly #usage: Charges = { connections: 0, subscriptions: 0, queuedBytes: 0 };
+  /** What this connection has spent, of an even part of what its user may. */
+  readonly #work = new Debt(workBurst);
 
   /** See {@link Quotas.open}. */
   constructor(account: Account, limits: Limits, clock: () => number, onClose: () => void) {
@@ -220,12 +230,23 @@ export class Share {
     return this.#account.turns.join(onTurn);
   }
 
-  /** Counts requests that were handled, and the processes and journal entries that were looked at for them. */
+  /** Counts requests that were handled, and the work that they were. */
   spend(requests: number, work: number): void {
-    const { requestsPerSecond, workPerSecond } = this.limits;
+    this.#account.requests.spend(requests, this.limits.requestsPerSecond, this.#clock());
+    this.pay(work);
+  }
+
+  /**
+   * Counts work.
+   *
+   * @returns false where the user has done more than time has paid for, and this connection more than its even part
+   */
+  pay(work: number): boolean {
+    const { workPerSecond } = this.limits;
     const now = this.#clock();
-    this.#account.requests.spend(requests, requestsPerSecond, now);
     this.#account.work.spend(work, workPerSecond, now);
+    this.#work.spend(work, workPerSecond / this.#account.usage.connections, now);
+    return this.#account.work.waitFor(now) === 0 || this.#work.waitFor(now) === 0;
   }
 
   /** Discharges the connection, whose subscriptions and queue have to be discharged already. */

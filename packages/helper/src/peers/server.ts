@@ -3,19 +3,22 @@
  */
 import { Socket } from 'node:net';
 import type { ProcbusError } from '@procbus/protocol';
+import * as libc from '../libc.ts';
 import { peerOf, type Peer } from './credentials.ts';
 import { Listener } from './listener.ts';
 import { defaultLimits, exceeded, Quotas, type Limits, type Share } from './quota.ts';
 import { Session, type ConnectionFigures, type Host } from './session.ts';
 
 /** What strangers may take until they are refused. */
-const strangerLimits: Limits = { ...defaultLimits, connections: 16 };
+const strangerLimits: Limits = { ...defaultLimits, connections: 16, requestsPerSecond: 20 };
 
 export class Server {
   /** What each user takes. */
   readonly quotas: Quotas = new Quotas();
   readonly #host: Host;
   readonly #sessions = new Map<Socket, Session>();
+  /** What ends each connection that waits to be served, by its descriptor. */
+  readonly #parked = new Map<number, () => void>();
   #listener: Listener | undefined;
   #droppedForDeparted = 0;
 
@@ -54,6 +57,8 @@ export class Server {
   /** Stops accepting, tells every client why, and waits until they have gone. */
   async close(reason: ProcbusError): Promise<void> {
     this.#listener?.close();
+    for (const end of this.#parked.values()) end();
+    this.#parked.clear();
     const gone = [...this.#sessions].map(async ([socket, session]) => {
       session.leave(reason);
       await closed(socket);
@@ -66,9 +71,30 @@ export class Server {
     const share = this.quotas.open(peer.uid, limits);
     if (share === undefined) {
       this.#listener?.refuse(fd, peer, () => exceeded(peer.uid, 'connections', limits));
+    } else if (share.isReady) {
+      this.#serveNext(fd, peer, share);
     } else {
-      this.#welcome(fd, peer, share);
+      this.#park(fd, peer, share);
     }
+  }
+
+  /** Keeps a connection as the descriptor that it is until its user may ask for something: that costs nothing. */
+  #park(fd: number, peer: Peer, share: Share): void {
+    const leaveLine = share.wait(() => {
+      this.#parked.delete(fd);
+      this.#serveNext(fd, peer, share);
+    });
+    this.#parked.set(fd, () => {
+      leaveLine();
+      libc.close(fd);
+      share.close();
+    });
+  }
+
+  /** To begin a session is as much work as a request. */
+  #serveNext(fd: number, peer: Peer, share: Share): void {
+    share.spend(1, 0);
+    this.#welcome(fd, peer, share);
   }
 
   /** Who is granted nothing is told why in answer to its hello. */

@@ -32,6 +32,7 @@ import { clockOffset } from '../libc.ts';
 import { log } from '../log.ts';
 import type { Peer } from './credentials.ts';
 import { Outbox } from './outbox.ts';
+import { Gate } from './gate.ts';
 import type { Granted } from './policy.ts';
 import type { Share } from './quota.ts';
 
@@ -97,8 +98,8 @@ export class Session {
   /** What came and is not decoded yet, and the frames of the piece that is being decoded. */
   readonly #chunks: Buffer[] = [];
   #payloads: Generator<Buffer, void, undefined> | undefined;
-  /** Whether a snapshot is on its way, behind which the next request waits. */
-  #sending = false;
+  /** A snapshot that is on its way, behind which the next request waits. */
+  #sending: { readonly resume: () => void; readonly stop: () => void } | undefined;
   /** Gives up the place in the line of the user's requests. */
   #leaveLine: (() => void) | undefined;
   #deadline: NodeJS.Timeout | undefined;
@@ -121,6 +122,7 @@ export class Session {
     });
     socket.on('drain', () => {
       for (const { subscription } of this.#held.values()) subscription.resume();
+      this.#sending?.resume();
       this.#work();
     });
     // A client that shuts down its own side may still wait for the rest of a snapshot.
@@ -180,7 +182,7 @@ export class Session {
 
   /** Decodes and answers what has come, as far as it may be answered now. */
   #work(): void {
-    while (!this.#leaving && !this.#sending && this.#leaveLine === undefined) {
+    while (!this.#leaving && this.#sending === undefined && this.#leaveLine === undefined) {
       if (this.outbox.full) return this.#waitUntilRead();
       if (this.#payloads === undefined && this.#chunks.length === 0) return this.#waitForMore();
       if (!this.#share.isReady) return this.#standInLine();
@@ -215,8 +217,9 @@ export class Session {
     });
   }
 
-  /** Answers the next frame, if one is complete. */
+  /** Answers the next frame, if one is complete, and charges the time that it takes. */
   #answerNext(): void {
+    const begun = performance.now();
     try {
       this.#payloads ??= this.#decoder.push(this.#chunks.shift() as Buffer);
       const { value: payload, done } = this.#payloads.next();
@@ -231,6 +234,8 @@ export class Session {
     } catch (error) {
       // Where a frame cannot be read, the rest of the stream cannot be trusted either.
       this.#end(this.#refusal(null, error));
+    } finally {
+      this.#share.spend(0, since(begun));
     }
   }
 
@@ -286,7 +291,7 @@ export class Session {
         return this.#result(message.request, null);
       case 'snapshot': {
         const snapshot = this.#host.broadcast.snapshot(message.filter, this.#asker, message.ended);
-        this.#share.spend(0, snapshot.work);
+        this.#share.spend(0, snapshot.size);
         return this.#snapshot(message.request, snapshot);
       }
       case 'ping':
@@ -320,13 +325,13 @@ export class Session {
       });
     }
     const discharge = this.#share.subscribe();
-    const { receiver, leaveLine } = this.#receiver(request, options);
+    const { receiver, gate } = this.#receiver(request, options);
     const release = (): void => {
-      leaveLine();
+      gate.close();
       discharge();
     };
     try {
-      const onWork = (entries: number): void => this.#share.spend(0, entries);
+      const onWork = (entries: number, time: number): void => this.#share.spend(0, Math.max(entries, time));
       const { broadcast } = this.#host;
       const subscription = broadcast.subscribe(filter, this.#asker, options, receiver, onWork);
       this.#held.set(request, { subscription, options, release });
@@ -339,32 +344,22 @@ export class Session {
   }
 
   /** Where the events of a subscription go; a replay stands in the line of the user's requests. */
-  #receiver(request: number, { onLag }: SubscribeOptions): { receiver: Receiver; leaveLine: () => void } {
-    let hasTurn = false;
-    let leave: (() => void) | undefined;
+  #receiver(request: number, { onLag }: SubscribeOptions): { receiver: Receiver; gate: Gate } {
     const { outbox } = this;
-    const isReplaying = (): boolean => this.#held.get(request)?.subscription.isReplaying === true;
+    const subscription = (): Subscription | undefined => this.#held.get(request)?.subscription;
+    const isReplaying = (): boolean => subscription()?.isReplaying === true;
+    const gate = new Gate(outbox, this.#share, () => subscription()?.resume());
     const receiver: Receiver = {
       deliver: (delivery) => {
         if (isReplaying()) outbox.replay(request, delivery);
         else if (!outbox.deliver(request, delivery) && onLag === 'disconnect') this.#fallBehind(request);
       },
       lose: (loss) => (isReplaying() ? outbox.tell(request, loss) : outbox.lose(request, loss)),
-      hasRoom: () => {
-        if (outbox.full || leave !== undefined) return false;
-        if (this.#share.isReady || hasTurn) {
-          hasTurn = false;
-          return true;
-        }
-        leave = this.#share.wait(() => {
-          leave = undefined;
-          hasTurn = true;
-          this.#held.get(request)?.subscription.resume();
-        });
-        return false;
-      },
+      hasRoom: () => gate.letThrough(),
+      pay: (time) => this.#share.pay(time),
+      fallBehind: (seq) => subscription()?.fallBehind(seq),
     };
-    return { receiver, leaveLine: () => leave?.() };
+    return { receiver, gate };
   }
 
   /** Not from within the delivery, in which others are told too. */
@@ -390,26 +385,34 @@ export class Session {
   }
 
   /** Sends a snapshot part by part, as the client reads it; its further requests wait meanwhile. */
-  #snapshot(request: number, { processes, seq, clockOffset: offset, kernelTime }: Snapshot): void {
-    const parts = packSnapshot(processes);
+  #snapshot(request: number, snapshot: Snapshot): void {
+    const pieces = snapshot.pieces();
+    let turn: NodeJS.Immediate | undefined;
     const sendMore = (): void => {
-      this.#sending = true;
-      while (!this.outbox.full) {
-        const { value: part } = parts.next();
-        if (part === undefined) {
-          this.#sending = false;
-          const position = helperMessage.snapshotPosition({ seq, clockOffset: offset, kernelTime });
-          return this.#result(request, position);
-        }
+      turn = undefined;
+      if (!gate.letThrough()) return;
+      const begun = performance.now();
+      const { value: piece } = pieces.next();
+      for (const part of packSnapshot(piece ?? [])) {
         this.outbox.sendPacked(helperMessage.processesHead(request), part);
       }
-      this.#socket.pause();
-      this.#socket.once('drain', () => {
-        sendMore();
-        this.#work();
-      });
+      this.#share.spend(0, since(begun));
+      if (piece !== undefined) return resume();
+      this.#sending = undefined;
+      this.#result(request, helperMessage.snapshotPosition(snapshot.position));
+      this.#work();
     };
-    sendMore();
+    const resume = (): void => {
+      turn ??= setImmediate(sendMore);
+    };
+    const gate = new Gate(this.outbox, this.#share, resume);
+    const stop = (): void => {
+      clearImmediate(turn);
+      gate.close();
+    };
+    this.#sending = { resume, stop };
+    this.#socket.pause();
+    resume();
   }
 
   #hello(version: number, { scope, detail, events }: Granted): HelperHello {
@@ -457,10 +460,17 @@ export class Session {
     this.#leaving = true;
     this.#stopExpecting();
     this.#leaveLine?.();
+    this.#sending?.stop();
+    this.#sending = undefined;
     this.#unsubscribeAll();
   }
 
   #unsubscribeAll(): void {
     for (const id of this.#held.keys()) this.#unsubscribe(id);
   }
+}
+
+/** µs since a time on the clock of `performance.now()`. */
+function since(begun: number): number {
+  return 1000 * (performance.now() - begun);
 }

@@ -29,7 +29,7 @@ export function readImage(pid: number): Image {
     raw[file] = bytes === undefined ? undefined : Buffer.from(bytes);
   }
   const image = decodeImage(raw as RawImage);
-  const isCertain = image.begunBy === owner && ownerOf(pid) === owner;
+  const isCertain = image.begunBy === owner && owner === ownerOf(pid);
   return isCertain ? image : { ...image, begunBy: undefined };
 }
 

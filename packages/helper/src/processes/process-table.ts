@@ -179,6 +179,7 @@ export class ProcessTable {
     if (known !== undefined) return known;
     const parent = this.#lastOf(ppid);
     const process = this.#add(pid, kernelTime, parent, parent?.facts ?? unknownFacts);
+    process.readAt = parent?.readAt ?? 0n;
     if (parent?.endTime !== undefined) this.#orphan(process);
     return process;
   }

@@ -44,7 +44,7 @@ export class Process {
   /** ns of CLOCK_MONOTONIC; for those that are older than the helper, exact to 10 ms. */
   readonly startTime: bigint;
   facts: Facts;
-  /** When /proc told its facts, in ns of CLOCK_MONOTONIC: events from before are part of these. 0 where events told them. */
+  /** When /proc told its facts, or its parent's: in ns of CLOCK_MONOTONIC, 0 for never. Events from before are part of these. */
   readAt = 0n;
   /** The parent as it is now; children get another one when theirs ends. */
   parent: Process | undefined;

@@ -47,12 +47,17 @@ export function readRaw(pid: number, file: RawFile): Buffer | undefined {
   return bytes === undefined ? undefined : content.bytes.subarray(0, bytes);
 }
 
-/** The real user id, as digits. */
+/**
+ * The real user id, as digits, where it is that of who began the program: not after a setuid(2) without an exec.
+ * While real and effective user differ, as in `sudo`, nobody can say.
+ */
 function realUid(pid: number): Buffer | undefined {
   const bytes = read(pid, 'status', 1024);
   if (bytes === undefined) return undefined;
   const at = content.bytes.indexOf(uidLine) + uidLine.length;
-  return content.bytes.subarray(at, content.bytes.indexOf(0x09, at));
+  const [uid = '', euid] = content.bytes.toString('latin1', at, content.bytes.indexOf(0x0a, at)).split('\t');
+  if (uid === euid && ownerOf(pid) !== Number(uid)) return undefined;
+  return content.bytes.subarray(at, at + uid.length);
 }
 
 const uidLine = Buffer.from('\nUid:\t');

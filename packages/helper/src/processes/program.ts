@@ -14,6 +14,7 @@ export function imageOf({ facts, readAt }: Process, { kernelTime }: KernelEvent,
   const isRead = image.detail !== 'gone' || image.cwd !== undefined;
   const keepsOld = !isRead || image.comm === '' || (image.cwd === undefined && cwd !== undefined);
   const begun = {
+    ...unread,
     ...image,
     comm: image.comm === '' ? comm : image.comm,
     cwd: image.cwd ?? cwd,
@@ -25,6 +26,9 @@ export function imageOf({ facts, readAt }: Process, { kernelTime }: KernelEvent,
   const isCertain = kernelTime >= readAt || (begunBy === uid && isSame(begun, facts));
   return { ...begun, begunBy: isOwn && isCertain ? uid : undefined };
 }
+
+/** What of a program before never stays. */
+const unread = { exe: undefined, args: undefined, argsTruncated: undefined };
 
 /** The facts of a process once it, or one of its threads, has another name. */
 export function renamed(

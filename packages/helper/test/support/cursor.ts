@@ -17,7 +17,7 @@ export function followCursor(received: readonly Message[], subscription: number,
     if (message[1] !== subscription) continue;
     if (message[0] === 'events') {
       const [, , seq, , events] = message as unknown as [string, number, number, bigint, unknown[][]];
-      for (const [, number] of events) {
+      for (const [, number] of events as [string, number][]) {
         expect(number).toBeGreaterThan(cursor);
         expect(number).toBeLessThanOrEqual(seq);
       }

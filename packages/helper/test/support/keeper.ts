@@ -1,10 +1,11 @@
 /*
  * A receiver that keeps what it is told.
  */
-import { unpack, type Loss, type SubscribeOptions } from '@procbus/protocol';
+import { unpack, type Loss, type SubscribeOptions, type WireProcess } from '@procbus/protocol';
 import type { Broadcast } from '../../src/bus/broadcast.ts';
 import type { Delivery, Receiver } from '../../src/bus/receiver.ts';
 import type { Asker } from '../../src/bus/selection.ts';
+import type { Snapshot } from '../../src/bus/snapshot.ts';
 import type { Subscription } from '../../src/bus/subscription.ts';
 import { root } from './bus.ts';
 
@@ -20,6 +21,9 @@ export class Keeper implements Receiver {
   room = Infinity;
   /** What does not lie behind that where the stream was said to be. */
   readonly misplaced: Item[] = [];
+  /** Whether it pays, when it is asked to; it may fall behind. */
+  pays: () => boolean = () => true;
+  #subscription: Subscription | undefined;
   /** How far the stream has been looked through: where it would come back to. */
   position = 0;
 
@@ -46,6 +50,7 @@ export class Keeper implements Receiver {
     options: SubscribeOptions = {},
   ): Subscription {
     const subscription = broadcast.subscribe(request, asker, { maxDelay: 0, ...options }, this);
+    this.#subscription = subscription;
     this.position = subscription.start.seq;
     subscription.begin();
     return subscription;
@@ -67,6 +72,14 @@ export class Keeper implements Receiver {
     this.position = to;
   }
 
+  pay(): boolean {
+    return this.pays();
+  }
+
+  fallBehind(seq: number): void {
+    this.#subscription?.fallBehind(seq);
+  }
+
   #take(item: Item, from: number): void {
     if (from <= this.position) this.misplaced.push(item);
     this.items.push(item);
@@ -81,4 +94,9 @@ export class Keeper implements Receiver {
 /** The number of an event; the last one of a hole. */
 export function numberOf(item: Item): number {
   return 'where' in item ? item.to : Number(item[1]);
+}
+
+/** All that a snapshot shows. */
+export function listed(snapshot: Snapshot): WireProcess[] {
+  return [...snapshot.pieces()].flat();
 }

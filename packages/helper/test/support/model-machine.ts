@@ -1,7 +1,7 @@
 /*
  * A machine that is made up: it always knows the truth, tells its events as the kernel does, and
  * answers as /proc does, with what is true now, however old the event is that somebody asks about.
- * All texts of a program say who has begun it, as in `by1`.
+ * All texts of a program say who has begun it, as in `@by1`.
  *
  * Pids are few, so that they are given anew all the time; but never within 30 ms, as /proc tells
  * starts to 10 ms.
@@ -54,6 +54,8 @@ export interface Being {
   facts: Facts;
   /** The real user who began its program. */
   begunBy: number;
+  /** When it did so. */
+  execTime: bigint;
   /** Whether its effective user may look into it. */
   isDumpable: boolean;
   /**
@@ -116,7 +118,10 @@ export class ModelMachine implements Proc {
         return being === this.#init ? undefined : this.#exit(being, what);
       case 'uid':
       case 'gid': {
-        const [real, effective] = [what % 3, what % 2];
+        const { uid } = being.facts;
+        // As setuid(2) leaves no way back, only who has begun a program may act for somebody else in it.
+        const isActing = what % 4 === 0 && uid === being.begunBy;
+        const [real, effective] = [isActing && verb === 'uid' ? uid : what % 3, what % 3];
         const ids = verb === 'uid' ? { uid: real, euid: effective } : { gid: real, egid: effective };
         if (verb === 'uid') being.isDumpable &&= effective === being.facts.euid;
         return this.#change(being, ids, { type: verb, ...ids });
@@ -124,7 +129,7 @@ export class ModelMachine implements Proc {
       case 'sid':
         return this.#change(being, { sid: being.pid, tty: 0 }, { type: 'sid' });
       case 'comm': {
-        const comm = `by${being.begunBy}-name${what % 5}`;
+        const comm = `@by${being.begunBy}-name${what % 5}`;
         being.names = [comm];
         return this.#change(being, { comm }, { type: 'comm', comm });
       }
@@ -141,7 +146,7 @@ export class ModelMachine implements Proc {
         if (tid !== undefined) this.#endThreads(being, [tid]);
         return;
       case 'name a thread':
-        if (tid !== undefined) this.#say(being, { type: 'comm', tid, comm: `by${being.begunBy}-thread` });
+        if (tid !== undefined) this.#say(being, { type: 'comm', tid, comm: `@by${being.begunBy}-thread` });
     }
   }
 
@@ -173,10 +178,10 @@ export class ModelMachine implements Proc {
   }
 
   #born(pid: number, parent: Being | undefined, facts: Facts): Being {
-    const { names, within } = parent ?? { names: ['by0-init'], within: new Set<Being>() };
+    const { names, within } = parent ?? { names: ['@by0-init'], within: new Set<Being>() };
     const program = parent?.program === 'read late' ? 'guessed' : (parent?.program ?? 'read');
     const { begunBy, isDumpable } = parent ?? { begunBy: 0, isDumpable: true };
-    const life = { parent, facts, begunBy, isDumpable, isSubreaper: false, threads: [] };
+    const life = { parent, facts, begunBy, isDumpable, execTime: this.now, isSubreaper: false, threads: [] };
     const being: Being = { pid, startTime: this.now, program, names, within, ...life };
     this.living.set(pid, being);
     return being;
@@ -193,9 +198,11 @@ export class ModelMachine implements Proc {
     being.isDumpable = uid === euid;
     const isGone = what % 5 === 1 || this.#isHiding(being);
     const isLate = what % 5 === 0 && !this.isSecretive;
-    // It may change its user before that is read, too.
+    // It may change its user, but not begin another program, before that is read, too.
     const isSlow = what % 5 === 2;
-    const read = (): Image => ({ ...image, begunBy: isSlow ? being.facts.uid : uid });
+    const begun = this.now;
+    being.execTime = begun;
+    const read = (): Image => ({ ...image, begunBy: isSlow ? userOf(being, begun) : uid });
     this.#images.set(this.now, isGone ? () => gone : isLate ? () => undefined : read);
     if (!isGone) being.program = isLate ? 'read late' : 'read';
     else being.program = being.program === 'read' || being.program === 'gone' ? 'gone' : 'guessed';
@@ -281,14 +288,21 @@ export class ModelMachine implements Proc {
 const gone: Image = { comm: '', exe: undefined, args: undefined, cwd: undefined, detail: 'gone' };
 
 function imageOf(program: string, uid: number): Image {
-  const comm = `by${uid}-${program}`;
+  const comm = `@by${uid}-${program}`;
   return {
     comm,
     exe: `/bin/${comm}`,
-    args: [comm, `-x by${uid}`],
-    cwd: `/home/by${uid}`,
+    args: [comm, `-x @by${uid}`],
+    cwd: `/home/@by${uid}`,
     detail: 'complete',
   };
+}
+
+/** Who has begun the program of a process at a time, as it looks a moment later. */
+function userOf(being: Being, begun: bigint): number | undefined {
+  const { uid, euid } = being.facts;
+  if (being.execTime !== begun) return undefined;
+  return uid === euid ? vouchedFor(being) : uid;
 }
 
 /** Who has begun the program of a process, as far as the owner of its files in /proc says so. */

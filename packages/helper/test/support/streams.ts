@@ -23,6 +23,17 @@ export const uids = [0, 1000, 1001] as const;
 /** Pids of processes. */
 const pids = [2, 3, 4, 5, 6, 7] as const;
 
+/** The processes of these pids, each the child of the one before and begun by one of the users. */
+export const family: readonly KernelEvent[] = pids.flatMap((one, nth): KernelEvent[] => {
+  const at = { kernelTime: 2n ** 59n + BigInt(1000 * nth), cpu: 0, pid: one, tid: one };
+  const user = uids[nth % 3] ?? 0;
+  return [
+    { type: 'fork', ...at, ppid: one - 1, ptid: one - 1 },
+    { type: 'uid', ...at, uid: user, euid: user },
+    { type: 'exec', ...at },
+  ];
+});
+
 const uid = fc.constantFrom(...uids);
 const pid = fc.constantFrom(...pids);
 const stamp = { cpu: fc.nat(3), pid, kernelTime: fc.constant(0n) };
@@ -83,7 +94,7 @@ export function publications(maxLength: number): fc.Arbitrary<Publication[]> {
       lost: count,
       events: events.map(
         (event) =>
-          ({ ...event, tid: event.tid ?? event.pid, kernelTime: (time += 1_000_000_000n) }) as KernelEvent,
+          ({ ...event, tid: event.tid ?? event.pid, kernelTime: (time += 1_000_001_000n) }) as KernelEvent,
       ),
     }));
   });
@@ -92,7 +103,7 @@ export function publications(maxLength: number): fc.Arbitrary<Publication[]> {
 /** Programs that are begun by anybody, more or less read, told by the time of their exec. */
 export const programs: Pick<Proc, 'imageOf'> = {
   imageOf: ({ kernelTime }): Image => {
-    const nth = Number((kernelTime / 1_000_000_000n) % 1000n);
+    const nth = Number((kernelTime / 1_000n) % 1000n);
     if (nth % 7 === 0) return { comm: '', detail: 'gone' };
     const comm = `p${nth}`;
     const begunBy = uids[nth % 4];
