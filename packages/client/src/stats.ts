@@ -58,6 +58,8 @@ export interface HelperFigures {
   readonly processes: { readonly living: number; readonly ended: number };
   /** At which priority programs are read while they run; null where no thread of its own does it. */
   readonly programReader: 'real-time' | 'nice' | 'none' | null;
+  /** Which of CAP_NET_ADMIN and CAP_SYS_PTRACE it has in effect; a helper of an older version does not tell. */
+  readonly capabilities?: readonly string[];
   /** Bytes that the kernel may queue. */
   readonly receiveBuffer: number;
   /** The events that can be told again. */

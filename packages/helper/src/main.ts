@@ -40,7 +40,7 @@ export async function main(args: readonly string[]): Promise<number> {
     return 0;
   } catch (error) {
     if (!(error instanceof ProcbusError)) throw error;
-    logError(error);
+    if (!told.has(error)) logError(error);
     return exitStatusOf(error.code);
   }
 }
@@ -169,6 +169,9 @@ async function serveSocket(
   }
 }
 
+/** Errors that a client has been told: it is the one to say so. */
+const told = new WeakSet<ProcbusError>();
+
 /** Opens the connector; a private helper tells its one client why it could not. */
 function openConnector({ connection }: Options, { receiveBuffer }: Settings): Connector {
   try {
@@ -176,6 +179,7 @@ function openConnector({ connection }: Options, { receiveBuffer }: Settings): Co
   } catch (error) {
     if (connection !== undefined && error instanceof ProcbusError) {
       writeSync(connection, packFrame(helperMessage.goodbye(error)));
+      told.add(error);
     }
     throw error;
   }

@@ -1,6 +1,7 @@
 /*
  * What the helper tells of itself in answer to `stats`; `docs/protocol.md` lists the fields.
  */
+import { readFileSync } from 'node:fs';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { formatCursor, wireInteger, type EventType } from '@procbus/protocol';
 import type { Interest } from './kernel/socket-filter.ts';
@@ -65,6 +66,7 @@ export function helperStats(parts: Parts): Record<string, unknown> {
     kernelFilter: { processes: [...processes], threads: [...threads] },
     processes: table.size,
     programReader: reader.urgency ?? null,
+    capabilities: capabilitiesOf(readFileSync('/proc/self/status', 'utf8')),
     receiveBuffer: wireInteger(connector.receiveBuffer),
     journal: {
       events: wireInteger(journal.size.events),
@@ -79,6 +81,16 @@ export function helperStats(parts: Parts): Record<string, unknown> {
     clients: foremost(byUser(connections)).map(userStats),
     connections: foremost(connections).map(peerStats),
   };
+}
+
+/** The capabilities that a helper makes use of, and their numbers, see linux/capability.h. */
+const useful = { CAP_NET_ADMIN: 12n, CAP_SYS_PTRACE: 19n };
+
+/** Which of the useful capabilities are in effect, by what /proc/PID/status says. */
+export function capabilitiesOf(status: string): string[] {
+  const [, hex = '0'] = /^CapEff:\s*([0-9a-f]+)$/m.exec(status) ?? [];
+  const inEffect = BigInt(`0x${hex}`);
+  return Object.entries(useful).flatMap(([name, bit]) => ((inEffect >> bit) & 1n ? [name] : []));
 }
 
 /** Figures of one connection, for itself. */

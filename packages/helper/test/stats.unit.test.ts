@@ -3,7 +3,7 @@ import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { until } from '../../../test/support/condition.ts';
 import type { ConnectionFigures } from '../src/peers/session.ts';
-import { byUser, connectionStats, EventLoop, helperStats, type Parts } from '../src/stats.ts';
+import { byUser, capabilitiesOf, connectionStats, EventLoop, helperStats, type Parts } from '../src/stats.ts';
 
 /** No user: ids that high are of nobody. */
 const nobody = 4_100_000_000;
@@ -58,6 +58,7 @@ describe('the figures of a helper', () => {
       kernelFilter: { processes: ['fork', 'exit'], threads: ['exit'] },
       processes: { living: 2, ended: 1 },
       programReader: null,
+      capabilities: expect.any(Array) as unknown,
       receiveBuffer: 4096,
       journal: { events: 3, bytes: 900, limit: 2 ** 34, seconds: 1.5, oldest: 'abc:4' },
       eventLoopDelay: { p50: 0.1, p99: 0.2, max: 3 },
@@ -105,6 +106,25 @@ describe('the figures of a helper', () => {
     // Those are left out that have the least to say.
     expect(clients?.map(({ uid }) => uid)).toContain(nobody + 4999);
     expect(connections?.map(({ uid }) => uid)).toContain(nobody + 4999);
+  });
+});
+
+describe('the capabilities', () => {
+  const status = (capEff: string): string =>
+    `Name:\tnode\nCapPrm:\tffffffffffffffff\nCapEff:\t${capEff}\nCapBnd:\t0\n`;
+
+  test.each([
+    ['000001ffffffffff', ['CAP_NET_ADMIN', 'CAP_SYS_PTRACE']],
+    ['0000000000081000', ['CAP_NET_ADMIN', 'CAP_SYS_PTRACE']],
+    ['0000000000001000', ['CAP_NET_ADMIN']],
+    ['fffffffffff7efff', []],
+    ['0000000000000000', []],
+  ])('of %s are %j', (capEff, names) => {
+    expect(capabilitiesOf(status(capEff))).toEqual(names);
+  });
+
+  test('are none where the kernel does not say', () => {
+    expect(capabilitiesOf('Name:\tnode\n')).toEqual([]);
   });
 });
 

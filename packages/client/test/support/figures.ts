@@ -25,6 +25,7 @@ export const helper: HelperFigures = {
   kernelFilter: { processes: ['fork', 'exec', 'exit', 'sid', 'comm'], threads: ['exit'] },
   processes: { living: 1412, ended: 31 },
   programReader: 'real-time',
+  capabilities: ['CAP_NET_ADMIN', 'CAP_SYS_PTRACE'],
   receiveBuffer: 128 * 2 ** 20,
   journal: {
     events: 26_112,

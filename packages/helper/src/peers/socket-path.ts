@@ -154,7 +154,7 @@ function groupId(name: string): number {
 function cannotUse(path: string, cause: unknown): ProcbusError {
   const { code = 'error', message } = cause as NodeJS.ErrnoException;
   const remedies: Record<string, string> = {
-    ENOENT: `Create the directory first: mkdir -p ${path}`,
+    ENOENT: `Create the directory first: mkdir -p ${path}; or choose another path with --socket.`,
     ENOTDIR: 'Choose another path with --socket: a part of this one is no directory.',
     EACCES: 'Run procbusd as a user who may write there, or choose another path with --socket.',
     EPERM: 'Only root may give a socket to a group that it is not in itself.',
