@@ -2,13 +2,14 @@
  * Finding a helper at a Unix socket, and saying what to do where that fails.
  */
 import { once } from 'node:events';
-import { readFileSync, statSync, type Stats } from 'node:fs';
+import { existsSync, readFileSync, statSync, type Stats } from 'node:fs';
 import { connect as connectSocket, type Socket } from 'node:net';
 import { userInfo } from 'node:os';
 import { defaultSocketPath, ProcbusError } from '@procbus/protocol';
 import { Bus } from './bus.ts';
 import { Connection } from './connection.ts';
 import type { ConnectionChange } from './link.ts';
+import { foreignKinds, howToServe, namespaceList, outerUid } from './namespaces.ts';
 
 /** Where to connect, and for how long. */
 export interface ConnectOptions {
@@ -64,7 +65,7 @@ function explain(path: string, cause: NodeJS.ErrnoException): ProcbusError {
   const stats = statOf(path);
   switch (cause.code) {
     case 'ENOENT':
-      return new ProcbusError('no-helper', `there is no socket at ${path}`, {
+      return new ProcbusError('no-helper', `there is no socket at ${path}${butWhere()}`, {
         remedy: howToStart(path),
         cause,
       });
@@ -109,14 +110,33 @@ function userName(): string {
   }
 }
 
+/** Where we are, if no helper could run here. */
+function butWhere(): string {
+  const foreign = foreignKinds();
+  return foreign.length === 0
+    ? ''
+    : `, and in another ${namespaceList(foreign)} than the machine's (a container?) none can run`;
+}
+
+/** What would help where there is no helper. */
 function howToStart(path: string): string {
-  return path === defaultSocketPath
+  if (foreignKinds().length > 0) return howToServe(path);
+  if (path !== defaultSocketPath) return `Start one with: procbusd --socket ${path}`;
+  return isUnitInstalled()
     ? 'Start it with: systemctl start procbus.socket'
-    : `Start one with: procbusd --socket ${path}`;
+    : 'Start one, as root: procbusd --group procbus; or have systemd do it: procbusd install';
+}
+
+/** Whether systemd would know procbus.socket, see systemd.unit(5). */
+function isUnitInstalled(): boolean {
+  return ['/etc', '/run', '/usr/local/lib', '/usr/lib', '/lib'].some((directory) =>
+    existsSync(`${directory}/systemd/system/procbus.socket`),
+  );
 }
 
 function notPermitted(path: string, stats: Stats | undefined, cause: Error): ProcbusError {
   const user = userName();
+  if (foreignKinds().includes('user')) return notPermittedFromHere(path, user, cause);
   const gid = stats?.gid;
   const group = gid === undefined ? undefined : findGroup(gid);
   const groupMayWrite = stats !== undefined && (stats.mode & 0o020) !== 0;
@@ -141,6 +161,20 @@ function notPermitted(path: string, stats: Stats | undefined, cause: Error): Pro
     `${path} is for group ${group.name}, and you (${user}) are not in it`,
     {
       remedy: `Join it with: sudo usermod -aG ${group.name} ${user}; then log in again`,
+      cause,
+    },
+  );
+}
+
+/** The error in another user namespace, whose names and ids of users and groups say nothing of those outside. */
+function notPermittedFromHere(path: string, user: string, cause: Error): ProcbusError {
+  const uid = outerUid(process.geteuid?.() ?? -1);
+  const outside = uid === undefined ? 'somebody else' : `uid ${uid}`;
+  return new ProcbusError(
+    'not-permitted',
+    `you may not connect to ${path}: in this user namespace you are ${user}, but outside, where it counts, ${outside}`,
+    {
+      remedy: 'Have that user join the group of the socket outside, and then start the container anew.',
       cause,
     },
   );

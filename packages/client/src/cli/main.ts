@@ -4,11 +4,12 @@
 import { exitStatusOf, ProcbusError } from '@procbus/protocol';
 import yargs from 'yargs';
 import { version } from '../version.ts';
+import { doctorCommand } from './doctor.ts';
 import { psCommand } from './ps.ts';
 import { statsCommand } from './stats.ts';
 import { watchCommand } from './watch.ts';
 
-const commands = [watchCommand, psCommand, statsCommand];
+const commands = [watchCommand, psCommand, statsCommand, doctorCommand];
 
 /** Runs one command; the exit status is left in `process.exitCode`. */
 export async function main(args: readonly string[]): Promise<void> {
@@ -21,6 +22,7 @@ export async function main(args: readonly string[]): Promise<void> {
       .command(watchCommand)
       .command(psCommand)
       .command(statsCommand)
+      .command(doctorCommand)
       .demandCommand(1, 'Which command?')
       .strict()
       .parserConfiguration({

@@ -211,7 +211,7 @@ function otherNamespace(kind: string, cause?: unknown): ProcbusError {
     'connector-namespace',
     `the kernel tells process events only in its initial namespaces, and this is another ${kind} namespace (a container?)`,
     {
-      remedy: 'Run procbusd on the host and give the container its socket, /run/procbus/procbus.sock.',
+      remedy: 'Run procbusd on the host and mount its socket here, at /run/procbus/procbus.sock',
       cause,
     },
   );
