@@ -55,7 +55,7 @@ const stations = ['kernel', 'processes', 'bus', 'peers'];
 const helper = join('packages', 'helper', 'src');
 
 /** What only main.ts and its neighbours use. */
-const besideMain = ['hangup.ts', 'options.ts', 'settings.ts', 'stats.ts', 'systemd.ts'];
+const besideMain = ['hangup.ts', 'install.ts', 'options.ts', 'settings.ts', 'stats.ts', 'systemd.ts'];
 
 /**
  * What a file of the helper may import of the helper, by paths below `src`: a file's own, or a folder's
@@ -74,7 +74,10 @@ function allowed(file: string): string[] {
     case 'libc.ts':
       return ['libc/'];
     case 'log.ts':
+    case 'safe-program.ts':
       return [];
+    case 'install.ts':
+      return ['config/', 'libc.ts', 'safe-program.ts'];
     case 'hangup.ts':
     case 'systemd.ts':
       return ['libc.ts'];

@@ -7,9 +7,14 @@ import { accessSync, constants } from 'node:fs';
 import { delimiter, isAbsolute, join } from 'node:path';
 import { describe } from 'vitest';
 
-/** A suite of the kernel ring; skipped, with the reasons, where one of `needs` is missing. */
+/** A suite of the kernel ring; skipped, with the reasons, where root or one of `needs` is missing. */
 export function kernelSuite(title: string, needs: readonly (string | undefined)[], body: () => void): void {
-  const missing = [needsRoot(), ...needs].filter((reason) => reason !== undefined);
+  suite(title, [needsRoot(), ...needs], body);
+}
+
+/** A suite that is skipped, with the reasons, where one of `needs` is missing. */
+export function suite(title: string, needs: readonly (string | undefined)[], body: () => void): void {
+  const missing = needs.filter((reason) => reason !== undefined);
   if (missing.length === 0) {
     describe(title, body);
     return;

@@ -30,6 +30,12 @@ import { inheritedSocket, notify } from './systemd.ts';
 /** Runs the helper until it is told to stop; returns the exit status. */
 export async function main(args: readonly string[]): Promise<number> {
   try {
+    const [command, ...rest] = args;
+    if (command === 'install' || command === 'uninstall') {
+      const { manage } = await import('./install.ts');
+      manage(command, rest);
+      return 0;
+    }
     const options = parseOptions(args);
     if (options.checkConfig) {
       process.stdout.write(checkConfig(options.config));

@@ -37,7 +37,7 @@ export function parseOptions(args: readonly string[]): Options {
   const parsed = yargs(args)
     .scriptName('procbusd')
     .usage(
-      '$0 [options]\n\nHolds the one subscription to the kernel’s process events, and relays them over a Unix socket.',
+      '$0 [options]\n$0 install | uninstall\n\nHolds the one subscription to the kernel’s process events, and relays them over a Unix socket.',
     )
     .option('config', {
       type: 'string',

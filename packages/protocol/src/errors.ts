@@ -35,6 +35,7 @@ export const errorCodes = [
   'no-such-group',
   'config',
   'activation',
+  'install',
   // How it was called.
   'usage',
   'output',
@@ -93,6 +94,7 @@ export function exitStatusOf(code: ErrorCode): number {
       return 77;
     case 'socket-in-use':
     case 'socket-path':
+    case 'install':
       return 73;
     case 'bad-frame':
     case 'frame-too-large':

@@ -4,6 +4,7 @@
 import { exitStatusOf, ProcbusError } from '@procbus/protocol';
 import yargs from 'yargs';
 import { version } from '../version.ts';
+import { completionCommand } from './completion.ts';
 import { doctorCommand } from './doctor.ts';
 import { psCommand } from './ps.ts';
 import { statsCommand } from './stats.ts';
@@ -23,6 +24,7 @@ export async function main(args: readonly string[]): Promise<void> {
       .command(psCommand)
       .command(statsCommand)
       .command(doctorCommand)
+      .command(completionCommand(commands))
       .demandCommand(1, 'Which command?')
       .strict()
       .parserConfiguration({
