@@ -2,9 +2,10 @@
  * Finding a helper at a Unix socket, and saying what to do where that fails.
  */
 import { once } from 'node:events';
-import { existsSync, readFileSync, statSync, type Stats } from 'node:fs';
+import { accessSync, constants, existsSync, readFileSync, statSync, type Stats } from 'node:fs';
 import { connect as connectSocket, type Socket } from 'node:net';
 import { userInfo } from 'node:os';
+import { dirname, resolve } from 'node:path';
 import { defaultSocketPath, ProcbusError } from '@procbus/protocol';
 import { Bus } from './bus.ts';
 import { Connection } from './connection.ts';
@@ -46,11 +47,14 @@ export async function connect(options: ConnectOptions = {}): Promise<Bus> {
 
 /** Where the machine's helper is to be found. */
 export function socketPath(env: NodeJS.ProcessEnv = process.env): string {
-  return env['PROCBUS_SOCKET'] ?? defaultSocketPath;
+  const { PROCBUS_SOCKET: path = '' } = env;
+  return path === '' ? defaultSocketPath : path;
 }
 
 async function openSocket(path: string, signal: AbortSignal | undefined): Promise<Socket> {
-  const socket = connectSocket(path);
+  if (path === '') throw new ProcbusError('usage', 'the path of the socket is empty');
+  // By name, as a path of digits alone would be taken for a port.
+  const socket = connectSocket({ path });
   try {
     await once(socket, 'connect', { signal });
     return socket;
@@ -137,6 +141,14 @@ function isUnitInstalled(): boolean {
 function notPermitted(path: string, stats: Stats | undefined, cause: Error): ProcbusError {
   const user = userName();
   if (foreignKinds().includes('user')) return notPermittedFromHere(path, user, cause);
+  const closed = stats === undefined ? closedDirectory(path) : undefined;
+  if (closed !== undefined) {
+    return new ProcbusError(
+      'not-permitted',
+      `you (${user}) may not connect to ${path}: the directory ${closed} is closed to you`,
+      { remedy: `Ask an administrator to open it: chmod a+x ${closed}`, cause },
+    );
+  }
   const gid = stats?.gid;
   const group = gid === undefined ? undefined : findGroup(gid);
   const groupMayWrite = stats !== undefined && (stats.mode & 0o020) !== 0;
@@ -164,6 +176,20 @@ function notPermitted(path: string, stats: Stats | undefined, cause: Error): Pro
       cause,
     },
   );
+}
+
+/** The first directory on the way to a path that we may not go through. */
+function closedDirectory(path: string): string | undefined {
+  const directories: string[] = [];
+  for (let at = dirname(resolve(path)); !directories.includes(at); at = dirname(at)) directories.unshift(at);
+  return directories.find((directory) => {
+    try {
+      accessSync(directory, constants.X_OK);
+      return false;
+    } catch {
+      return true;
+    }
+  });
 }
 
 /** The error in another user namespace, whose names and ids of users and groups say nothing of those outside. */

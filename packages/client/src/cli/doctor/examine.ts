@@ -54,16 +54,18 @@ export async function examine(socket: string | undefined, signal: AbortSignal): 
   const { told, why } = figuresOf(answer);
   const heard = served || privately?.status === 'ok';
 
+  const facts = typeof found === 'string' ? undefined : found;
+  const group = checkGroup(account, facts, namespaces.user !== false, served);
   const checks = [
     checkKernel(kernel, heard),
     checkDirect(kernel),
-    checkNamespaces(namespaces, path, served, containerHint()),
+    checkNamespaces(namespaces, path, isSomebodyThere(error), containerHint()),
     checkProc(readHidepid(), told?.capabilities),
     ...checkUnits(units, path, served),
-    checkSocket(path, sourceOf(socket), found, error),
-    checkGroup(account, typeof found === 'string' ? undefined : found, namespaces.user !== false, served),
+    checkSocket(path, sourceOf(socket, path), found, error),
+    group,
     ...(privately === undefined ? [] : [privately]),
-    ...helperChecks(answer, found),
+    ...helperChecks(answer, found, group),
     ...figureChecks.map(([name, check]): Check =>
       told === undefined ? { name, status: 'skip', what: why } : check(told),
     ),
@@ -71,23 +73,39 @@ export async function examine(socket: string | undefined, signal: AbortSignal): 
   return { socket: path, checks };
 }
 
-function sourceOf(socket: string | undefined): Source {
-  if (socket !== undefined) return '--socket';
-  return process.env['PROCBUS_SOCKET'] === undefined ? 'default' : '$PROCBUS_SOCKET';
+/** Whether a helper is at the socket, be it one that refuses us. */
+function isSomebodyThere(error: ProcbusError | undefined): boolean {
+  return error?.code !== 'no-helper' && error?.code !== 'not-a-helper';
 }
 
+function sourceOf(socket: string | undefined, path: string): Source {
+  if (socket !== undefined) return '--socket';
+  return process.env['PROCBUS_SOCKET'] === path ? '$PROCBUS_SOCKET' : 'default';
+}
+
+const nobody = 'no helper answers';
+
 /** What is known by the hello. */
-function helperChecks(answer: Answer | ProcbusError, found: Found): Check[] {
+function helperChecks(answer: Answer | ProcbusError, found: Found, group: Check): Check[] {
   if (!(answer instanceof ProcbusError)) {
     const { software, grant } = answer.hello;
     return [checkConnection(answer), checkVersion(software, version), checkGrant(grant)];
   }
-  const nobody = 'no helper answers';
   return [
-    found === 'missing' ? { name: 'connection', status: 'skip', what: nobody } : checkConnection(answer),
+    refusal(answer, found, group),
     { name: 'version', status: 'skip', what: nobody },
     { name: 'grant', status: 'skip', what: nobody },
   ];
+}
+
+/** Why there is no connection, unless it has been said before. */
+function refusal(error: ProcbusError, found: Found, group: Check): Check {
+  const name = 'connection';
+  if (found === 'missing') return { name, status: 'skip', what: nobody };
+  if (error.code === 'not-permitted' && group.status === 'fail') {
+    return { name, status: 'fail', what: 'the permissions of the socket do not let you in' };
+  }
+  return checkConnection(error);
 }
 
 const figureChecks: readonly (readonly [name: string, check: (told: Told) => Check])[] = [
@@ -102,7 +120,7 @@ const figureChecks: readonly (readonly [name: string, check: (told: Told) => Che
 
 /** The figures of the helper, or why there are none. */
 function figuresOf(answer: Answer | ProcbusError): { told?: Told; why: string } {
-  if (answer instanceof ProcbusError) return { why: 'no helper answers' };
+  if (answer instanceof ProcbusError) return { why: nobody };
   if (answer.stats instanceof ProcbusError) return { why: 'the helper does not tell its figures' };
   const { helper } = answer.stats;
   return helper === undefined

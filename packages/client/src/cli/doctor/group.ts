@@ -59,7 +59,7 @@ export function checkGroup(
       `Log in again, or run: newgrp ${shellWord(group)}`,
     );
   }
-  return fail(`${user} is not in ${group}`, `Join it: ${howToJoin(group, user)}; then log in again`);
+  return fail(`${user} is not in ${group}`, `Join it with: ${howToJoin(group, user)}; then log in again`);
 }
 
 function howToJoin(group: string, user: string): string {

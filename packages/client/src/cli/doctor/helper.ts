@@ -43,7 +43,8 @@ export async function ask(socket: string, signal: AbortSignal): Promise<Answer |
 
 function errorFrom(error: unknown, signal: AbortSignal): ProcbusError {
   signal.throwIfAborted();
-  if (error instanceof ProcbusError) return error;
+  // How it was called is nothing to examine.
+  if (error instanceof ProcbusError && error.code !== 'usage') return error;
   throw error;
 }
 

@@ -28,7 +28,7 @@ export function containerHint(exists: (path: string) => boolean = existsSync): s
  * the same here.
  *
  * @param socket - where a helper is to be reached
- * @param served - whether one answers there
+ * @param served - whether one is there
  * @param hint - the kind of the container, if it is one
  */
 export function checkNamespaces(

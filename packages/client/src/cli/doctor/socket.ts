@@ -64,7 +64,7 @@ export function checkSocket(
     return {
       name,
       status: 'fail',
-      what: `${where} lies in a directory that is closed to you`,
+      what: `${where} lies behind a directory that is closed to you`,
       ...remedy,
     };
   }
