@@ -118,9 +118,10 @@ function helloOf(message: HelperMessage): HelperHello {
 }
 
 /** The error that a helper told; its code may be of a later version. */
-export function errorOf({ code, message, remedy, oldest }: WireError): ProcbusError {
+export function errorOf({ code, message, remedy, oldest, missing }: WireError): ProcbusError {
   const known = isErrorCode(code) ? code : 'internal';
-  return new ProcbusError(known, known === code ? message : `${code}: ${message}`, { remedy, oldest });
+  const told = known === code ? message : `${code}: ${message}`;
+  return new ProcbusError(known, told, { remedy, oldest, missing });
 }
 
 /** The error for a peer that says nothing: it may be a helper that is stuck, so trying again may help. */

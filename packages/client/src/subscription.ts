@@ -40,6 +40,8 @@ export class Subscription implements Subscriber {
   #holds = false;
   /** How often the place that was asked for has been gone, on this connection. */
   #gone = 0;
+  /** How many events there were between the place that was gone and the one that was asked for then, if that is known. */
+  #missing: number | undefined;
   /** How often we were refused and told to come back, on this connection. */
   #refusals = 0;
   #retry: NodeJS.Timeout | undefined;
@@ -98,7 +100,13 @@ export class Subscription implements Subscriber {
     const missing =
       last === undefined
         ? undefined
-        : missingBetween(last, { epoch, seq }, this.#gone > 0, grant, clockOffset);
+        : missingBetween(
+            last,
+            { epoch, seq },
+            { wasGone: this.#gone > 0, count: this.#missing },
+            grant,
+            clockOffset,
+          );
     this.#holds = true;
     if (!this.#begun) this.#filter = boundFilter(this.#filter, roots);
     const lost = this.watch.begin({ epoch, seq, clockOffset }, missing);
@@ -113,6 +121,8 @@ export class Subscription implements Subscriber {
     const code = error instanceof ProcbusError ? error.code : undefined;
     if (code === 'gone' && this.#mayMiss && this.#gone <= attemptsToCatchUp) {
       const oldest = ++this.#gone <= attemptsToCatchUp ? oldestOf(error as ProcbusError) : undefined;
+      // Behind the second such answer, it would only be a part of them.
+      this.#missing = this.#gone === 1 ? (error as ProcbusError).missing : undefined;
       this.#subscribe(oldest === undefined ? {} : { since: oldest });
     } else if (code === 'quota' && this.#begun) {
       // What we had before we may have again, when others have made room.
@@ -177,7 +187,7 @@ export class Subscription implements Subscriber {
 function missingBetween(
   last: Cursor,
   next: Cursor,
-  wasGone: boolean,
+  { wasGone, count = 0 }: { readonly wasGone: boolean; readonly count: number | undefined },
   { scope }: Grant,
   clockOffset: bigint,
 ): Loss | undefined {
@@ -188,7 +198,7 @@ function missingBetween(
     // How many there were of all users is not for one who sees only what is his.
     return { ...hole, count: scope === 'all' ? next.seq - last.seq : 0, from: last.seq + 1 };
   }
-  return isSameRun && !wasGone ? undefined : { ...hole, count: 0, from: 0 };
+  return isSameRun && !wasGone ? undefined : { ...hole, count: isSameRun ? 0 : count, from: 0 };
 }
 
 function oldestOf({ oldest }: ProcbusError): Cursor | undefined {

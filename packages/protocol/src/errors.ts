@@ -54,6 +54,7 @@ export function isErrorCode(value: unknown): value is ErrorCode {
 interface ErrorOptions {
   readonly remedy?: string | undefined;
   readonly oldest?: string | undefined;
+  readonly missing?: number | undefined;
   readonly cause?: unknown;
 }
 
@@ -67,12 +68,15 @@ export class ProcbusError extends Error {
   readonly remedy: string | undefined;
   /** With `gone`: the oldest cursor that is still held. */
   readonly oldest: string | undefined;
+  /** With `gone`: how many events there were between the cursor that was asked for and `oldest`, where that is known. */
+  readonly missing: number | undefined;
 
   constructor(code: ErrorCode, message: string, options: ErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;
     this.remedy = options.remedy;
     this.oldest = options.oldest;
+    this.missing = options.missing;
   }
 }
 

@@ -84,6 +84,8 @@ export interface WireError {
   readonly remedy?: string | undefined;
   /** With `gone`: the oldest cursor that is still held. */
   readonly oldest?: string | undefined;
+  /** With `gone`: how many events there were before that, since the cursor that was asked for. */
+  readonly missing?: number | undefined;
 }
 
 /** What `ping` is answered with. */
@@ -286,17 +288,21 @@ function isLostPlace(value: unknown): value is LostWhere {
 }
 
 function wireError([code, message, remedy, details]: unknown[]): WireError {
-  const { oldest } = map(details ?? {}, 'details');
+  const { oldest, missing } = map(details ?? {}, 'details');
   return {
     code: text(code, 'code'),
     message: text(message, 'message'),
     remedy: remedy === undefined || remedy === null ? undefined : text(remedy, 'remedy'),
     oldest: oldest === undefined ? undefined : text(oldest, 'oldest'),
+    missing: missing === undefined ? undefined : count(missing, 'missing'),
   };
 }
 
-function errorElements({ code, message, remedy, oldest }: WireError): unknown[] {
-  if (oldest !== undefined) return [code, message, remedy ?? null, { oldest }];
+function errorElements({ code, message, remedy, oldest, missing }: WireError): unknown[] {
+  if (oldest !== undefined) {
+    const details = missing === undefined ? { oldest } : { oldest, missing: wireInteger(missing) };
+    return [code, message, remedy ?? null, details];
+  }
   return remedy === undefined ? [code, message] : [code, message, remedy];
 }
 

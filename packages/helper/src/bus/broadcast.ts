@@ -46,6 +46,8 @@ export interface Source {
 /** What may be set. */
 export interface BroadcastOptions {
   readonly journal?: Journal | undefined;
+  /** Where the helper before us ended, if what came behind is what we tell first. */
+  readonly predecessor?: Cursor | undefined;
   /** For how many ms the wishes of a group outlive its last subscriber. */
   readonly linger?: number | undefined;
   /** After how many ms of silence a subscriber is told how far the stream has come. */
@@ -75,15 +77,17 @@ export class Broadcast {
   readonly #source: Source;
   readonly #linger: number;
   readonly #replayStep: number | undefined;
+  readonly #predecessor: Cursor | undefined;
   readonly #heart: NodeJS.Timeout;
   #seq = 0;
 
   constructor(source: Source, options: BroadcastOptions = {}) {
-    const { journal = new Journal(), linger = 60_000, heartbeat = 5000, replayStep } = options;
+    const { journal = new Journal(), linger = 60_000, heartbeat = 5000, replayStep, predecessor } = options;
     this.#source = source;
     this.journal = journal;
     this.#linger = linger;
     this.#replayStep = replayStep;
+    this.#predecessor = predecessor;
     this.#heart = setInterval(() => this.#beat(heartbeat), heartbeat / 2).unref();
     journal.collect(ownInterest, 0);
   }
@@ -113,7 +117,7 @@ export class Broadcast {
     onWork?: OnWork,
   ): Subscription {
     const selection = this.#bind(request, asker);
-    const from = this.#startOf(options);
+    const from = this.#startOf(options, asker);
     const membership = this.#join(selection, options.maxDelay ?? defaultMaxDelay);
     const clockOffset = libc.clockOffset();
     const { roots } = selection;
@@ -200,7 +204,10 @@ export class Broadcast {
   }
 
   /** Where a replay begins, if there is to be one; and whether something before that is missing. */
-  #startOf({ since, sinceTime }: SubscribeOptions): { seq: number; isCut: boolean } | undefined {
+  #startOf(
+    { since, sinceTime }: SubscribeOptions,
+    asker: Asker,
+  ): { seq: number; isCut: boolean } | undefined {
     const { journal } = this;
     if (since !== undefined) {
       if (since.epoch === this.epoch && since.seq >= journal.oldest && since.seq <= this.#seq) {
@@ -211,6 +218,7 @@ export class Broadcast {
       throw new ProcbusError('gone', `nothing can be told since ${formatCursor(since)}: ${why}`, {
         remedy: `Begin at the oldest cursor, ${oldest}, or anew with a snapshot.`,
         oldest,
+        missing: this.#missingSince(since, asker),
       });
     }
     if (sinceTime === undefined) return undefined;
@@ -221,6 +229,14 @@ export class Broadcast {
   #whyGone({ epoch, seq }: Cursor): string {
     if (epoch !== this.epoch) return 'it is of another run of procbusd';
     return seq > this.#seq ? 'nothing has got that far yet' : 'the journal no longer holds it';
+  }
+
+  /** How many events there were between a place in the stream of our predecessor and the oldest of ours. */
+  #missingSince({ epoch, seq }: Cursor, { grant }: Asker): number | undefined {
+    const last = this.#predecessor;
+    // How many there were of all users is not for one who sees only what is his.
+    if (epoch !== last?.epoch || seq > last.seq || grant.scope !== 'all') return undefined;
+    return last.seq - seq + this.journal.oldest;
   }
 
   /** A loss of nobody knows what, before all that follows a number. */

@@ -5,11 +5,14 @@
  * is an event of our own making: prctl(PR_SET_NAME) queues a comm event before it returns, so it needs
  * no child, no second program and no waiting, and it gives the helper its name in ps(1). The traps
  * avoided here are listed in docs/architecture.md.
+ *
+ * A socket can outlive its helper: then the next one goes on with what the kernel has queued meanwhile.
  */
 import { readlinkSync } from 'node:fs';
 import { ProcbusError, type KernelEvent } from '@procbus/protocol';
 import * as libc from '../libc.ts';
 import { CN_IDX_PROC, CN_VAL_PROC } from './datagram.ts';
+import type { Ledger } from './ledger.ts';
 import { Ring, ringSlots } from './ring.ts';
 import { assemble, onlyOn, socketFilter, type CpuShare, type Interest } from './socket-filter.ts';
 
@@ -25,31 +28,47 @@ export const defaultReceiveBuffer: number = 64 * 1024 * 1024;
 /** Nobody wants anything; our own comm events come all the same. */
 const noInterest: Interest = { processes: new Set(), threads: new Set() };
 
+/** A socket that somebody keeps when we are gone. */
+export interface Kept {
+  /** How far its events have come. */
+  readonly ledger: Ledger;
+  /** The socket itself, as the last helper has left it; undefined for a new one. */
+  readonly fd?: number | undefined;
+}
+
 /** An open, proven subscription to the kernel's process events. */
 export class Connector {
   readonly fd: number;
   /** Bytes the kernel may queue for us, as it counts them. */
   readonly receiveBuffer: number;
-  readonly #ring = new Ring();
+  /** Undefined for a socket that ends with us. */
+  readonly ledger: Ledger | undefined;
+  readonly #ring: Ring;
+  readonly #onTaken: (() => void) | undefined;
   readonly #memory = new Uint32Array(9);
+  /** What was waiting in a socket that we go on with, as far as nobody has drained it. */
+  #backlog: KernelEvent[] = [];
   #dropsSeen = 0;
 
   /**
    * Opens the connector.
    *
    * @param receiveBuffer - bytes to ask for as the socket's receive buffer
+   * @param kept - of a socket that outlives us; it is closed where this fails
    * @throws ProcbusError `connector-missing`, `connector-not-permitted`, `connector-namespace` or
    * `connector-silent`, each saying what would help
    */
-  constructor(receiveBuffer: number = defaultReceiveBuffer) {
+  constructor(receiveBuffer: number = defaultReceiveBuffer, { fd, ledger }: Partial<Kept> = {}) {
     checkNamespaces();
-    this.fd = openSocket();
+    this.fd = fd ?? openSocket();
+    this.ledger = ledger;
+    this.#ring = new Ring(ledger?.headers);
+    this.#onTaken = ledger && (() => ledger.reached++);
     try {
       libc.setSocketOption(this.fd, SOL_NETLINK, NETLINK_NO_ENOBUFS, 1);
       this.receiveBuffer = setReceiveBuffer(this.fd, receiveBuffer);
-      this.setInterest(noInterest);
-      this.listen();
-      this.#prove();
+      if (fd === undefined) this.#begin();
+      else this.#goOn();
     } catch (error) {
       this.#ring.free();
       libc.close(this.fd);
@@ -74,7 +93,15 @@ export class Connector {
    * @param limit - stops when there are about so many
    */
   drain(events: KernelEvent[], limit: number = Infinity): void {
-    while (events.length < limit && this.#ring.receive(this.fd, events) === ringSlots);
+    if (this.#backlog.length > 0) {
+      for (const event of this.#backlog.splice(0, Math.max(0, limit - events.length))) events.push(event);
+    }
+    while (events.length < limit && this.#ring.receive(this.fd, events, this.#onTaken) === ringSlots);
+  }
+
+  /** Events that have left the socket and are not drained. */
+  get backlog(): number {
+    return this.#backlog.length;
   }
 
   /** How many events the kernel has dropped since the last call, exactly: what did not fit its queue. */
@@ -83,16 +110,24 @@ export class Connector {
     const drops = this.#memory[8] as number;
     const dropped = (drops - this.#dropsSeen) >>> 0; // a u32 that may wrap
     this.#dropsSeen = drops;
+    if (this.ledger !== undefined && dropped > 0) {
+      this.ledger.drops = drops;
+      this.ledger.reached += dropped;
+    }
     return dropped;
   }
 
-  /** Gives the subscription up. On kernels before 6.6 a listener that just closes would still count. */
+  /**
+   * Gives the subscription up, unless it is kept. On kernels before 6.6 a listener that just closes would still
+   * count.
+   */
   close(): void {
     try {
-      this.#control(PROC_CN_MCAST_IGNORE);
+      if (this.ledger === undefined) this.#control(PROC_CN_MCAST_IGNORE);
     } finally {
       libc.close(this.fd);
       this.#ring.free();
+      this.ledger?.close();
     }
   }
 
@@ -102,11 +137,16 @@ export class Connector {
    * @param events - where what else was waiting is appended
    */
   hears(events: KernelEvent[]): boolean {
+    const begin = libc.monotonicTime();
     libc.setThreadName('procbusd');
     this.drain(events);
-    const own = events.findLastIndex((event) => event.type === 'comm' && event.pid === process.pid);
-    if (own >= 0) events.splice(own, 1);
-    return own >= 0;
+    const own = events.findLastIndex(
+      ({ type, pid, kernelTime }) => type === 'comm' && pid === process.pid && kernelTime >= begin,
+    );
+    if (own < 0) return false;
+    events.splice(own, 1);
+    if (this.ledger !== undefined) this.ledger.reached--;
+    return true;
   }
 
   /** Subscribes. Doing so again brings events back that another program has switched off, before Linux 6.6. */
@@ -114,10 +154,26 @@ export class Connector {
     this.#control(PROC_CN_MCAST_LISTEN);
   }
 
-  #prove(): void {
-    // What came before the filter was loaded may have left no room for ours; then the second one has it.
-    if (!this.hears([]) && !this.hears([])) throw silence();
+  #begin(): void {
+    this.setInterest(noInterest);
+    this.listen();
+    this.#prove([]);
     this.takeDropped();
+    if (this.ledger !== undefined) this.ledger.reached = 0;
+  }
+
+  /** The filter stays as it is until somebody says what is wanted now. */
+  #goOn(): void {
+    const waiting: KernelEvent[] = [];
+    this.#prove(waiting);
+    this.#backlog = waiting;
+    this.#dropsSeen = this.ledger?.drops ?? 0;
+  }
+
+  /** @param waiting - where what was waiting is appended */
+  #prove(waiting: KernelEvent[]): void {
+    // What came before may have left no room for ours; then the second one has it.
+    if (!this.hears(waiting) && !this.hears(waiting)) throw silence();
   }
 
   #control(operation: number): void {
@@ -184,6 +240,14 @@ function controlMessage(operation: number): Uint8Array {
   halves[16] = 4; // cn_msg.len
   words[9] = operation;
   return new Uint8Array(words.buffer);
+}
+
+/** Whether a descriptor is a socket of the connector. */
+export function isConnectorSocket(fd: number): boolean {
+  return (
+    libc.socketOption(fd, libc.SOL_SOCKET, libc.SO_DOMAIN) === libc.AF_NETLINK &&
+    libc.socketOption(fd, libc.SOL_SOCKET, libc.SO_PROTOCOL) === NETLINK_CONNECTOR
+  );
 }
 
 /**

@@ -34,6 +34,11 @@ export class HeldExits {
     this.#onOver = onOver;
   }
 
+  /** How many are held. */
+  get size(): number {
+    return this.#held.size;
+  }
+
   /**
    * Takes the first events of a queue; returns those that can be told now, in order.
    *

@@ -38,6 +38,8 @@ export class KernelStream {
   #queue: KernelEvent[] = [];
   readonly #pace = new Pace(performance.now());
   #timer: NodeJS.Timeout | undefined;
+  /** When the kernel has told something last, in ms. */
+  #heardAt = performance.now();
   readonly #silence: NodeJS.Timeout;
 
   /** Begins to watch. Batches are handed on from the event loop, never from within another call. */
@@ -52,6 +54,11 @@ export class KernelStream {
     this.#silence = setTimeout(() => this.#listenAgain(), silence).unref();
   }
 
+  /** Events that were taken from the kernel and are not handed on yet. */
+  get pending(): number {
+    return this.#connector.backlog + this.#queue.length + this.#exits.size;
+  }
+
   /** Stops watching, and hands on what has been told so far. The connector stays open. */
   close(): void {
     this.#watch.close();
@@ -60,7 +67,17 @@ export class KernelStream {
     this.#handOn();
     // Not for ever: in a storm there is always more.
     for (let round = queueLimit / batchLimit; round > 0 && this.#queue.length > 0; round--) this.#handOn();
+    // What is left was taken already, so it is told without another look at what follows.
+    while (this.#queue.length > 0) this.#handOn(false);
     this.#exits.close();
+  }
+
+  /**
+   * Whether the kernel tells us something: it has within the last `ms`, or it tells of an event of our own. Where it
+   * does not, we subscribe again.
+   */
+  hears(ms: number): boolean {
+    return performance.now() - this.#heardAt < ms || this.#makeSure();
   }
 
   /** Hands on, now, all that the kernel has told so far. Not from within a batch. */
@@ -96,14 +113,18 @@ export class KernelStream {
     }, ms);
   }
 
-  #handOn(): void {
-    this.#take();
+  #handOn(takesMore = true): void {
+    const take = (): void => {
+      if (takesMore) this.#take();
+    };
+    take();
     const count = Math.min(this.#queue.length, batchLimit);
-    const events = this.#exits.settle(this.#queue, count, () => this.#take());
+    const events = this.#exits.settle(this.#queue, count, take);
     this.#queue = this.#queue.slice(count);
     // Asked after the events were taken, so that none of them is from behind a loss that nobody knows of.
     const lost = this.#connector.takeDropped();
     if (events.length > 0 || lost > 0) this.#tell(events, lost);
+    if (count > 0) this.#heardAt = performance.now();
     this.#silence.refresh();
   }
 
@@ -111,17 +132,23 @@ export class KernelStream {
     this.#onBatch({ events, lost, kernelTime: monotonicTime(), clockOffset: clockOffset() });
   }
 
-  /**
-   * Before Linux 6.6 any program can, by mistake, switch events off for all listeners. A machine may
-   * be quiet as well; an event of our own tells which it is.
-   */
+  /** A machine may be quiet; an event of our own tells whether that is why we hear nothing. */
   #listenAgain(): void {
     this.#silence.refresh();
-    if (!this.#connector.hears(this.#queue)) {
+    this.#makeSure();
+  }
+
+  /** Before Linux 6.6 any program can, by mistake, switch events off for all listeners. */
+  #makeSure(): boolean {
+    let hears = this.#connector.hears(this.#queue);
+    if (!hears) {
       this.#connector.listen();
-      if (this.#connector.hears(this.#queue)) this.#tell([], 'unknown');
+      hears = this.#connector.hears(this.#queue);
+      if (hears) this.#tell([], 'unknown');
     }
+    if (hears) this.#heardAt = performance.now();
     if (this.#queue.length > 0) this.#next();
+    return hears;
   }
 
   /** Appends what is waiting in the kernel's queue. */

@@ -9,6 +9,7 @@ const c = {
   readlink: native<number>('long readlink(const void *path, void *data, size_t length)'),
   close: native<number>('int close(int fd)'),
   eventfd: native<number>('int eventfd(uint32_t value, int flags)'),
+  memfdCreate: native<number>('int memfd_create(const char *name, uint32_t flags)'),
   poll: native<number>('int poll(void *descriptors, ulong count, int timeout)'),
   getrlimit: native<number>('int getrlimit(int resource, void *limit)'),
   flock: native<number>('int flock(int fd, int operation)'),
@@ -45,6 +46,12 @@ export function readLink(path: bigint, data: bigint, limit: number): number | un
 export function openEventfd(): number {
   const EFD_CLOEXEC = 0o2000000;
   return checked('eventfd', c.eventfd(0, EFD_CLOEXEC));
+}
+
+/** memfd_create(2): a file without a path, which lasts as long as somebody has it open. */
+export function openMemory(name: string): number {
+  const MFD_CLOEXEC = 1;
+  return checked('memfd_create', c.memfdCreate(name, MFD_CLOEXEC));
 }
 
 /**

@@ -86,6 +86,33 @@ export function allocate(bytes: number): NativeMemory {
   return { address: koffi.address(pointer), buffer, free: () => koffi.free(pointer) };
 }
 
+const c = {
+  mmap: native<unknown>(
+    'void *mmap(void *address, size_t length, int protection, int flags, int fd, int64_t offset)',
+  ),
+  munmap: native<number>('int munmap(void *address, size_t length)'),
+};
+
+/**
+ * mmap(2): memory that a file holds, and that is its content. What is written there stays when the process ends.
+ *
+ * @param offset - where it begins in the file, a multiple of the size of a page
+ */
+export function mapShared(fd: number, offset: number, bytes: number): NativeMemory {
+  const PROT_READ = 1;
+  const PROT_WRITE = 2;
+  const MAP_SHARED = 1;
+  const pointer = c.mmap(null, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, offset);
+  const address = koffi.address(pointer);
+  // MAP_FAILED
+  if (address === 0xffff_ffff_ffff_ffffn) throw new SystemError('mmap');
+  return {
+    address,
+    buffer: koffi.view(pointer, bytes),
+    free: () => void checked('munmap', c.munmap(address, bytes)),
+  };
+}
+
 /** A descriptor that is being watched, on the event loop. */
 export interface Watch {
   pause(): void;

@@ -23,6 +23,7 @@ const c = {
   sendto: native<number>(
     'long sendto(int fd, const void *data, size_t length, int flags, const void *address, uint32_t addressLength)',
   ),
+  sendmsg: native<number>('long sendmsg(int fd, const void *message, int flags)'),
   recvmmsg: native<number>('int recvmmsg(int fd, void *messages, uint32_t count, int flags, void *timeout)'),
   setsockopt: native<number>(
     'int setsockopt(int fd, int level, int name, const void *value, uint32_t length)',
@@ -45,6 +46,7 @@ export const SO_PEERCRED: number = process.arch === 'ppc64' ? 21 : 17;
 const SO_ATTACH_FILTER = 26;
 export const SO_ACCEPTCONN = 30;
 export const SO_RCVBUFFORCE = 33;
+export const SO_PROTOCOL = 38;
 export const SO_DOMAIN = 39;
 export const SO_MEMINFO = 55;
 export const SO_PEERGROUPS = 59;
@@ -105,6 +107,29 @@ export function sendTo(fd: number, data: Uint8Array, address: Uint8Array): void 
   checked('sendto', c.sendto(fd, data, data.byteLength, 0, address, address.byteLength));
 }
 
+/** sendmsg(2) with SCM_RIGHTS: hands a descriptor over along with the data; see cmsg(3) and unix(7). */
+export function sendDescriptor(fd: number, data: Uint8Array, address: Uint8Array, descriptor: number): void {
+  const SCM_RIGHTS = 1;
+  // struct msghdr; at 56 struct iovec; at 72 struct cmsghdr with one int, 20 bytes and padding; then address and data.
+  const addressAt = 96;
+  const dataAt = addressAt + address.byteLength;
+  const memory = allocate(dataAt + data.byteLength);
+  try {
+    const place = (offset: number): bigint => memory.address + BigInt(offset);
+    const longs = new BigUint64Array(memory.buffer, 0, 10);
+    longs.set([place(addressAt), 0n, place(56), 1n, place(72), 24n, 0n]);
+    longs.set([place(dataAt), BigInt(data.byteLength), 20n], 7);
+    new Uint32Array(memory.buffer, 8, 1)[0] = address.byteLength;
+    new Int32Array(memory.buffer, 80, 3).set([SOL_SOCKET, SCM_RIGHTS, descriptor]);
+    const bytes = new Uint8Array(memory.buffer);
+    bytes.set(address, addressAt);
+    bytes.set(data, dataAt);
+    checked('sendmsg', c.sendmsg(fd, memory.address, 0));
+  } finally {
+    memory.free();
+  }
+}
+
 /** setsockopt(2) */
 export function setSocketOption(fd: number, level: number, name: number, value: number | Uint8Array): void {
   const bytes = typeof value === 'number' ? new Uint8Array(Int32Array.of(value).buffer) : value;
@@ -136,6 +161,12 @@ export function getSocketOption(fd: number, level: number, name: number, value: 
   const [bytes = 0] = length;
   if (result < 0 && (errno() !== ERANGE || bytes <= value.byteLength)) throw new SystemError('getsockopt');
   return bytes;
+}
+
+/** getsockopt(2) for an option that is one number; undefined for what is no socket, or has no such option. */
+export function socketOption(fd: number, level: number, name: number): number | undefined {
+  const value = new Uint32Array(1);
+  return c.getsockopt(fd, level, name, value, Uint32Array.of(4)) < 0 ? undefined : value[0];
 }
 
 /**

@@ -31,6 +31,11 @@ export class Server {
     return [...this.#sessions.values()].map((session) => session.figures);
   }
 
+  /** How many connections there are. */
+  get size(): number {
+    return this.#sessions.size;
+  }
+
   /** Events that clients lost because they did not read them in time. */
   get dropped(): number {
     const now = [...this.#sessions.values()].reduce((sum, { outbox }) => sum + outbox.dropped, 0);
