@@ -111,7 +111,7 @@ kernelSuite('coming back', [needsProgram('gcc')], () => {
       const wasAsked = index === 0 || (index - 1) % 2 === 1;
       if (wasAsked && next !== undefined) expect(seqOf(next)).toBeGreaterThan(seqOf(piece.at(-1) as string));
     }
-  });
+  }, 300_000);
 
   test('when the helper is another one, clients are told of the hole, list again, and are right again', async () => {
     const socket = join(temporaryDirectory(), 'procbus.sock');

@@ -6,6 +6,7 @@ import { readFileSync, statSync, type Stats } from 'node:fs';
 import { connect as connectSocket, type Socket } from 'node:net';
 import { userInfo } from 'node:os';
 import { defaultSocketPath, ProcbusError } from '@procbus/protocol';
+import { pause } from './backoff.ts';
 import { Bus } from './bus.ts';
 import { Connection } from './connection.ts';
 import type { ConnectionChange } from './link.ts';
@@ -48,15 +49,24 @@ export function socketPath(env: NodeJS.ProcessEnv = process.env): string {
   return env['PROCBUS_SOCKET'] ?? defaultSocketPath;
 }
 
+/** How long, in ms, a helper may have more connections waiting than the kernel queues for it. */
+const queueDeadline = 5000;
+
 async function openSocket(path: string, signal: AbortSignal | undefined): Promise<Socket> {
-  const socket = connectSocket(path);
-  try {
-    await once(socket, 'connect', { signal });
-    return socket;
-  } catch (error) {
-    socket.destroy();
-    signal?.throwIfAborted();
-    throw explain(path, error as NodeJS.ErrnoException);
+  const end = performance.now() + queueDeadline;
+  for (;;) {
+    const socket = connectSocket(path);
+    try {
+      await once(socket, 'connect', { signal });
+      return socket;
+    } catch (error) {
+      socket.destroy();
+      signal?.throwIfAborted();
+      const cause = error as NodeJS.ErrnoException;
+      if (cause.code !== 'EAGAIN' || performance.now() > end) throw explain(path, cause);
+    }
+    // The queue is full: somebody connects faster than can be served. Others do what we do, but not in step.
+    await pause(1 + 4 * Math.random(), signal);
   }
 }
 
@@ -86,6 +96,11 @@ function explain(path: string, cause: NodeJS.ErrnoException): ProcbusError {
     case 'EACCES':
     case 'EPERM':
       return notPermitted(path, stats, cause);
+    case 'EAGAIN':
+      return new ProcbusError('no-helper', `too many others want to connect to ${path} at the moment`, {
+        remedy: 'Try again later; procbus stats shows who is connected.',
+        cause,
+      });
     default:
       return new ProcbusError('no-helper', `cannot connect to ${path}: ${cause.message}`, { cause });
   }

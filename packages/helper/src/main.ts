@@ -65,7 +65,7 @@ async function run(options: Options, initial: Settings, stopped: Promise<string>
   } satisfies ConstructorParameters<typeof Broadcast>[0];
   const broadcast = new Broadcast(source, { journal });
   const stream = new KernelStream(connector, (batch) => {
-    broadcast.publish({ ...batch, events: table.follow(batch.events) });
+    broadcast.publish({ ...batch, events: table.follow(batch.events, batch.lost !== 0) });
     if (batch.lost !== 0) reconciler.schedule();
     logLoss(batch.lost);
   });

@@ -86,8 +86,18 @@ export class Subscription {
     if (!this.isReplaying || this.#hasEnded) return;
     this.#turn ??= setImmediate(() => {
       this.#turn = undefined;
-      this.#advance();
+      this.advance();
     });
+  }
+
+  /** Tells the next piece of what happened before, now, if there is room for it. */
+  advance(): void {
+    if (this.#replay === undefined || this.#hasEnded || !this.#receiver.hasRoom()) return;
+    const begun = performance.now();
+    const entries = this.#replay.step();
+    this.#onWork?.(entries, 1000 * (performance.now() - begun));
+    if (entries > 0) this.resume();
+    else this.#join();
   }
 
   /** Goes on from the journal, as its group tells it nothing any more behind a number. */
@@ -116,15 +126,6 @@ export class Subscription {
     if (group.receivers.has(this.#receiver)) group.flush();
     group.receivers.delete(this.#receiver);
     this.#membership.leave();
-  }
-
-  #advance(): void {
-    if (this.#hasEnded || !this.#receiver.hasRoom()) return;
-    const begun = performance.now();
-    const entries = this.#replay?.step() ?? 0;
-    this.#onWork?.(entries, 1000 * (performance.now() - begun));
-    if (entries > 0) this.resume();
-    else this.#join();
   }
 
   #join(): void {

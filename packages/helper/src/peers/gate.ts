@@ -12,7 +12,7 @@ export class Gate {
   #leaveLine: (() => void) | undefined;
   #hasTurn = false;
 
-  /** @param onTurn - called when a piece that was not let through may come again */
+  /** @param onTurn - called when a piece that was not let through may be done, which it should be at once */
   constructor(outbox: Pick<Outbox, 'full'>, share: Pick<Share, 'isReady' | 'wait'>, onTurn: () => void) {
     this.#outbox = outbox;
     this.#share = share;

@@ -348,7 +348,7 @@ export class Session {
     const { outbox } = this;
     const subscription = (): Subscription | undefined => this.#held.get(request)?.subscription;
     const isReplaying = (): boolean => subscription()?.isReplaying === true;
-    const gate = new Gate(outbox, this.#share, () => subscription()?.resume());
+    const gate = new Gate(outbox, this.#share, () => subscription()?.advance());
     const receiver: Receiver = {
       deliver: (delivery) => {
         if (isReplaying()) outbox.replay(request, delivery);
@@ -389,7 +389,6 @@ export class Session {
     const pieces = snapshot.pieces();
     let turn: NodeJS.Immediate | undefined;
     const sendMore = (): void => {
-      turn = undefined;
       if (!gate.letThrough()) return;
       const begun = performance.now();
       const { value: piece } = pieces.next();
@@ -403,9 +402,12 @@ export class Session {
       this.#work();
     };
     const resume = (): void => {
-      turn ??= setImmediate(sendMore);
+      turn ??= setImmediate(() => {
+        turn = undefined;
+        sendMore();
+      });
     };
-    const gate = new Gate(this.outbox, this.#share, resume);
+    const gate = new Gate(this.outbox, this.#share, sendMore);
     const stop = (): void => {
       clearImmediate(turn);
       gate.close();
