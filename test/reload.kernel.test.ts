@@ -214,8 +214,8 @@ function oddities(
   const others = all.filter((number) => !own.has(number));
   let at = 0;
   let scope: Change['to'] = 'all';
-  const expectAll = (until: number): void => {
-    for (; at < others.length && (others[at] as number) <= until; at++) {
+  const expectAll = (last: number): void => {
+    for (; at < others.length && (others[at] as number) <= last; at++) {
       const number = others[at] as number;
       if (isTold.has(number) !== (scope === 'all')) wrong.push(`${number} while ${scope} was granted`);
     }

@@ -20,7 +20,6 @@ const text: unknown = expect.any(String);
 const anna: Identity = canBeOthers ? { uid: 54_321 } : { uid: process.getuid?.() ?? 0 };
 const ben: Identity | undefined = canBeOthers ? { uid: 54_322 } : undefined;
 const as = canBeOthers ? anna : undefined;
-const withOthers = test.skipIf(!canBeOthers);
 
 /** Processes there are; those with an even pid are anna's. */
 const crowd = 200;
@@ -105,13 +104,16 @@ describe('who connects', () => {
     await until('it to be forgotten', () => server.quotas.isEmpty);
   });
 
-  withOthers('is judged by the groups that it has at that moment, and told its grant', async () => {
-    const { path } = await serve({ host });
-    const client = await RawClient.connect(path, { uid: 54_321, groups: [54_321, 4711] });
-    client.send(hello({ versions: [1, 1], software: 'raw/1' }));
-    const [, { grant }] = (await client.next('hello')) as unknown as [string, { grant: object }];
-    expect(grant).toEqual({ scope: 'own', detail: 'args', events: own.events });
-  });
+  test.skipIf(!canBeOthers)(
+    'is judged by the groups that it has at that moment, and told its grant',
+    async () => {
+      const { path } = await serve({ host });
+      const client = await RawClient.connect(path, { uid: 54_321, groups: [54_321, 4711] });
+      client.send(hello({ versions: [1, 1], software: 'raw/1' }));
+      const [, { grant }] = (await client.next('hello')) as unknown as [string, { grant: object }];
+      expect(grant).toEqual({ scope: 'own', detail: 'args', events: own.events });
+    },
+  );
 });
 
 describe('a grant that changes', () => {
@@ -255,7 +257,7 @@ describe('a grant that changes', () => {
     expect(await client.request(subscribe(5, {}))).toEqual(['quota', text, text]);
   });
 
-  withOthers('changes nothing for others', async () => {
+  test.skipIf(!canBeOthers)('changes nothing for others', async () => {
     const serving = await serveGranting();
     const [client, other] = [
       await RawClient.greet(serving.path, as),

@@ -206,9 +206,9 @@ describe('after a loss', () => {
   });
 });
 
-test('a name that a process has already changes nothing, nor does that of a thread', () => {
+test('a new name of a thread changes nothing', () => {
   const table = tableWith();
   const facts = factsOf(table);
-  follow(table, commOf('make'), { ...commOf('thread'), tid: 9 });
+  follow(table, { ...commOf('thread'), tid: 9 });
   expect(factsOf(table)).toBe(facts);
 });

@@ -44,8 +44,8 @@ export function renamed(
   // It may be the name of an earlier program, or of one that nobody told of.
   const isCertain = (kernelTime >= readAt && !isInDoubt) || comm === facts.comm;
   const begunBy = isCertain ? facts.begunBy : undefined;
-  const name = pid === tid ? comm : facts.comm;
-  return name === facts.comm && begunBy === facts.begunBy ? facts : { ...facts, comm: name, begunBy };
+  if (pid === tid) return { ...facts, comm, begunBy };
+  return begunBy === facts.begunBy ? facts : { ...facts, begunBy };
 }
 
 function isSame(one: Image, other: Image): boolean {
