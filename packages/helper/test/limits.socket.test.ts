@@ -263,7 +263,9 @@ describe('requests', () => {
 
 describe('work', () => {
   test('that snapshots make is paid with time, and another user is served at once', async () => {
-    const { path, publish } = await serveLimited({ workPerSecond: 2000 });
+    const { path, publish } = await serve({
+      host: { grantTo: ({ uid }) => granted(uid === uidOfAnna ? { workPerSecond: 3000 } : {}) },
+    });
     publish(execs(500));
     const client = await RawClient.greet(path, anna);
     const began = performance.now();
@@ -274,26 +276,26 @@ describe('work', () => {
       const other = await RawClient.greet(path, ben);
       const asked = performance.now();
       await other.request(snapshot(1, {}, false));
-      expect(performance.now() - asked).toBeLessThan(200);
+      expect(performance.now() - asked).toBeLessThan(500);
     }
     await client.until('all answers', () => client.received.at(-1)?.[1] === 16);
     const seconds = (performance.now() - began) / 1000;
-    // 8 of them are free, the 9th makes a debt.
-    expect(seconds).toBeGreaterThan(1.4);
+    // Looking at that many processes is paid for 12 times at once; the time that it takes comes on top of it.
+    expect(seconds).toBeGreaterThan(0.6);
     const answered = client.received.filter(([type]) => type === 'result').map(([, request]) => request);
     expect(answered).toEqual(requests);
   });
 
   test('that replays make is paid with time, and nothing of them is left out', async () => {
     const journal = new Journal(64 * KiB * KiB);
-    const serving = await serveLimited({ workPerSecond: 10_000 }, { bus: { journal } });
+    const serving = await serveLimited({ workPerSecond: 15_000 }, { bus: { journal } });
     const { path, publish, broadcast } = serving;
     for (let batch = 0; batch < 10; batch++) publish(execs(4000));
     const client = await RawClient.greet(path, anna);
     const began = performance.now();
     await client.request(subscribe(1, {}, { since: { epoch: broadcast.epoch, seq: 0 } }));
     await client.until('all', () => client.told(1).length === 40_000);
-    expect(performance.now() - began).toBeGreaterThan(1500);
+    expect(performance.now() - began).toBeGreaterThan(600);
     expect(account(client.told(1))).toEqual(range(1, 40_000));
   });
 

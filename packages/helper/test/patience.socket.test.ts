@@ -112,11 +112,11 @@ describe('a client stays that', () => {
     const { path, accepted } = await serveInReach(serving);
     const client = await RawClient.greet(path);
     const { socket } = await accepted;
-    await client.request(subscribe(1, {}));
+    await client.request(subscribe(1, {}, { maxDelay: 0 }));
     client.socket.pause();
     client.socket.write(packFrame(ping(2)).subarray(0, -1));
     await until('half a frame to be there', () => socket.bytesRead === client.socket.bytesWritten);
-    while (!socket.writableNeedDrain) serving.publish(execs(4096));
+    while (!socket.writableNeedDrain) serving.publish(execs(256));
     client.socket.write(packFrame(ping(2)).subarray(-1));
     await sleep(2 * patience);
     client.socket.resume();
