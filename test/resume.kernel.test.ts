@@ -42,8 +42,8 @@ class Recorder {
 }
 
 /** An event without what is not exact: wall-clock time moves by a µs against the kernel's. */
-function timeless({ time: _, ...event }: StreamEvent): object {
-  return event;
+function timeless(event: StreamEvent): object {
+  return { ...event, time: '' };
 }
 
 /** The number of the event of a line. */
