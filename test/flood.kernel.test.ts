@@ -1,7 +1,7 @@
 /*
  * A user who floods the helper in every way at once takes nothing from anybody else, and leaves nothing behind.
  */
-import { readdirSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { connect, type StreamEvent } from '@procbus/client';
 import { expect, test } from 'vitest';
@@ -13,10 +13,15 @@ import { Program } from './support/program.ts';
 import { drain } from './support/reading.ts';
 import { kernelSuite, needsProgram } from './support/requirements.ts';
 
-const kinds = ['connect', 'requests', 'filters', 'floodgates', 'halves', 'deaf'];
+const kinds = ['connect', 'requests', 'filters', 'floodgates', 'halves', 'hoards', 'deaf'];
 
 function descriptorsOf(pid: number): number {
   return readdirSync(`/proc/${pid}/fd`).length;
+}
+
+/** MiB of memory that a process occupies. */
+function residentOf(pid: number): number {
+  return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024;
 }
 
 kernelSuite('a flood', ['gcc', 'setpriv', 'useradd'].map(needsProgram), () => {
@@ -30,7 +35,8 @@ kernelSuite('a flood', ['gcc', 'setpriv', 'useradd'].map(needsProgram), () => {
     const watch = bus.watch();
     await watch.ready;
     const reading = drain(watch, told).catch((error: unknown) => error);
-    const descriptors = descriptorsOf(helper.pid);
+    const [descriptors, memory] = [descriptorsOf(helper.pid), residentOf(helper.pid)];
+    const { helper: before } = await bus.stats();
     const load = new Program('/bin/sh', ['-c', 'while :; do /bin/true; sleep 0.02; done']);
 
     const floods = kinds.map((kind) => runAs(flooder, [compiled('flooder'), socket, kind]));
@@ -43,7 +49,9 @@ kernelSuite('a flood', ['gcc', 'setpriv', 'useradd'].map(needsProgram), () => {
     await guest.says('watching');
     expect(await guest.stop('SIGINT')).toBe(130);
     const { helper: during } = await bus.stats();
-    expect(during?.clients.find(({ uid }) => uid === flooder.uid)?.connections).toBeLessThanOrEqual(256);
+    const flooding = during?.clients.find(({ uid }) => uid === flooder.uid);
+    expect(flooding?.connections).toBeLessThanOrEqual(256);
+    const peak = residentOf(helper.pid);
 
     for (const { child } of floods) child.kill('SIGKILL');
     await Promise.all(floods.map(async ({ ended }) => ended));
@@ -51,6 +59,10 @@ kernelSuite('a flood', ['gcc', 'setpriv', 'useradd'].map(needsProgram), () => {
       const { helper: after } = await bus.stats();
       return after?.clients.every(({ uid }) => uid !== flooder.uid);
     });
+    const { helper: after } = await bus.stats();
+    // Subscriptions to everything are kept up for a while, but ours wants as much.
+    expect(after?.kernelFilter).toEqual(before?.kernelFilter);
+    expect(after?.clients).toMatchObject([{ uid: 0, connections: 1, subscriptions: 1 }]);
     await until('its descriptors to be closed', () => descriptorsOf(helper.pid) <= descriptors + 8);
     await load.stop('SIGKILL');
     const last = await bus.ping();
@@ -60,5 +72,10 @@ kernelSuite('a flood', ['gcc', 'setpriv', 'useradd'].map(needsProgram), () => {
     const lost = told.filter(({ type }) => type === 'lost');
     const gaps = told.filter(({ seq }, at) => at > 0 && seq !== (told[at - 1]?.seq ?? 0) + 1);
     expect({ lost, gaps }).toEqual({ lost: [], gaps: [] });
+    process.stderr.write(
+      `a flood with ${JSON.stringify(flooding)}: ${told.length} events told beside it; ` +
+        `helper ${memory.toFixed(0)} MiB before, ${peak.toFixed(0)} MiB during, ${residentOf(helper.pid).toFixed(0)} MiB after\n`,
+    );
+    expect(peak).toBeLessThan(memory + 512);
   });
 });

@@ -13,7 +13,7 @@ import { compiledProgram, startHelper, start, until, type Running } from './prog
 import type { Scenario } from './scenario.ts';
 
 /** The kinds of floods that test/programs/flooder.c knows. */
-const kinds = ['connect', 'requests', 'filters', 'floodgates', 'halves', 'deaf'] as const;
+const kinds = ['connect', 'requests', 'filters', 'floodgates', 'halves', 'hoards', 'deaf'] as const;
 type Kind = (typeof kinds)[number];
 
 /** A user who has no account. */

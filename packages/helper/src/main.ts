@@ -153,15 +153,16 @@ async function serveSocket(
   }
   const claimed = inherited === undefined ? await claimSocket(socket) : undefined;
   try {
+    // Before anybody hears that we are ready: from then on SIGHUP must not end us.
+    const gone = new Promise<string>((resolve) => {
+      onHangup(reload, () => resolve('SIGHUP, as its terminal has gone'));
+    });
     server.listen(claimed?.fd ?? (inherited as number));
     const where = claimed === undefined ? 'the socket handed over' : socket.path;
     const { receiveBuffer } = connector;
     const buffer = receiveBuffer < 2 ** 20 ? `${receiveBuffer} bytes` : `${receiveBuffer / 2 ** 20} MiB`;
     log(`${version} listening at ${where}; the kernel may queue ${buffer} of events`);
     notify(process.env, 'READY=1');
-    const gone = new Promise<string>((resolve) => {
-      onHangup(reload, () => resolve('SIGHUP, as its terminal has gone'));
-    });
     log(`stopping on ${await Promise.race([stopped, gone])}`);
     notify(process.env, 'STOPPING=1');
   } finally {

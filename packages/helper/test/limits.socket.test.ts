@@ -240,7 +240,7 @@ describe('requests', () => {
       const client = await RawClient.greet(path, ben);
       await client.request(ping(1));
       await client.request(snapshot(2, {}, true));
-      expect(performance.now() - began).toBeLessThan(100);
+      expect(performance.now() - began).toBeLessThan(500);
     }
     expect(flooder.received.length).toBeLessThan(flood);
   });
@@ -264,7 +264,7 @@ describe('requests', () => {
 describe('work', () => {
   test('that snapshots make is paid with time, and another user is served at once', async () => {
     const { path, publish } = await serve({
-      host: { grantTo: ({ uid }) => granted(uid === uidOfAnna ? { workPerSecond: 3000 } : {}) },
+      host: { grantTo: ({ uid }) => granted(uid === uidOfAnna ? { workPerSecond: 10_000 } : {}) },
     });
     publish(execs(500));
     const client = await RawClient.greet(path, anna);
@@ -282,22 +282,22 @@ describe('work', () => {
     }
     await client.until('all answers', () => isAnswered(16));
     const seconds = (performance.now() - began) / 1000;
-    // Looking at that many processes is paid for 12 times at once; the time that it takes comes on top of it.
-    expect(seconds).toBeGreaterThan(0.6);
+    // Looking at that many processes is paid for 10 times at once; the time that it takes comes on top of it.
+    expect(seconds).toBeGreaterThan(0.25);
     const answered = client.received.filter(([type]) => type === 'result').map(([, request]) => request);
     expect(answered).toEqual(requests);
   });
 
   test('that replays make is paid with time, and nothing of them is left out', async () => {
     const journal = new Journal(64 * KiB * KiB);
-    const serving = await serveLimited({ workPerSecond: 15_000 }, { bus: { journal } });
+    const serving = await serveLimited({ workPerSecond: 40_000 }, { bus: { journal } });
     const { path, publish, broadcast } = serving;
     for (let batch = 0; batch < 10; batch++) publish(execs(4000));
     const client = await RawClient.greet(path, anna);
     const began = performance.now();
     await client.request(subscribe(1, {}, { since: { epoch: broadcast.epoch, seq: 0 } }));
     await client.until('all', () => client.told(1).length === 40_000);
-    expect(performance.now() - began).toBeGreaterThan(600);
+    expect(performance.now() - began).toBeGreaterThan(400);
     expect(account(client.told(1))).toEqual(range(1, 40_000));
   });
 

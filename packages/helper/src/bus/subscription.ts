@@ -5,6 +5,7 @@
  * nothing more to tell it becomes one. So there is no seam. One that falls behind replays again, from there.
  */
 import type { FilterRequest, Loss, SubscriptionStart } from '@procbus/protocol';
+import { threadTime } from '../libc.ts';
 import type { Group } from './group.ts';
 import type { Receiver } from './receiver.ts';
 import type { Replay } from './replay.ts';
@@ -93,9 +94,9 @@ export class Subscription {
   /** Tells the next piece of what happened before, now, if there is room for it. */
   advance(): void {
     if (this.#replay === undefined || this.#hasEnded || !this.#receiver.hasRoom()) return;
-    const begun = performance.now();
+    const begun = threadTime();
     const entries = this.#replay.step();
-    this.#onWork?.(entries, 1000 * (performance.now() - begun));
+    this.#onWork?.(entries, 1000 * (threadTime() - begun));
     if (entries > 0) this.resume();
     else this.#join();
   }

@@ -14,8 +14,9 @@ import {
   ProcbusError,
   unpack,
 } from '@procbus/protocol';
+import { threadTime } from '../libc.ts';
 import type { Share } from './quota.ts';
-import { since } from './time.ts';
+import { takenSince } from './time.ts';
 
 /** What an inbox asks of its session. */
 export interface Reader {
@@ -111,7 +112,7 @@ export class Inbox {
 
   /** Has the next frame answered, if one is complete, and charges the time that it takes. */
   #answerNext(): void {
-    const begun = performance.now();
+    const begun = threadTime();
     try {
       this.#payloads ??= this.#decoder.push(this.#chunks.shift() as Buffer);
       const { value: payload, done } = this.#payloads.next();
@@ -127,7 +128,7 @@ export class Inbox {
       // Where a frame cannot be read, the rest of the stream cannot be trusted either.
       this.#reader.giveUp(error);
     } finally {
-      this.#share.spend(0, since(begun));
+      this.#share.spend(0, takenSince(begun));
     }
   }
 

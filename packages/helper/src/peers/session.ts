@@ -28,7 +28,7 @@ import { Subscriptions } from './subscriptions.ts';
 
 /** How long a client that was told to go may take to read why, in ms. */
 const farewellTime = 1000;
-/** How long a client may take to say hello, and to finish a frame that it has begun, in ms. */
+/** How long a client may take to say hello, to finish a frame, and to go on reading a snapshot, in ms. */
 const usualPatience = 10_000;
 
 /** What a session needs to know of the helper it belongs to. */
@@ -43,7 +43,7 @@ export interface Host {
   /** The error `not-granted` for a peer who may see nothing. */
   refusal(peer: Peer): ProcbusError;
   stats(session: Session): Record<string, unknown>;
-  /** How long a client may take to say hello, and to finish a frame that it has begun, in ms; 10,000 if left out. */
+  /** How long a client may take to say hello, to finish a frame, and to go on reading a snapshot, in ms; 10,000 if left out. */
   readonly patience?: number;
 }
 
@@ -71,6 +71,7 @@ export class Session {
   readonly #socket: Socket;
   readonly #share: Share;
   readonly #host: Host;
+  readonly #patience: number;
   readonly #inbox: Inbox;
   readonly #subscriptions: Subscriptions;
   /** Undefined until the hello. */
@@ -85,13 +86,14 @@ export class Session {
     this.peer = peer;
     this.#share = share;
     this.#host = host;
+    this.#patience = host.patience ?? usualPatience;
     this.outbox = new Outbox(socket, share, host.outboxLimit());
     this.#subscriptions = new Subscriptions(host.broadcast, this.outbox, share, (reason) =>
       this.leave(reason),
     );
     // A client that shuts down its own side may still wait for the rest of a snapshot.
     socket.allowHalfOpen = true;
-    this.#inbox = new Inbox(socket, share, host.patience ?? usualPatience, {
+    this.#inbox = new Inbox(socket, share, this.#patience, {
       isBusy: () => this.#snapshot !== undefined || this.outbox.full,
       hasGreeted: () => this.#granted !== undefined,
       answer: (value) => this.#answer(value),
@@ -146,6 +148,8 @@ export class Session {
       this.#granted = granted;
       this.#share.limits = granted.limits;
       this.#subscriptions.regrant(this.#asker);
+      const snapshot = this.#snapshot?.snapshot;
+      if (snapshot !== undefined) this.#host.broadcast.regrantSnapshot(snapshot, this.#asker);
     } catch (error) {
       if (!(error instanceof ProcbusError)) throw error;
       this.leave(new ProcbusError('not-granted', error.message, { remedy: error.remedy }));
@@ -211,10 +215,15 @@ export class Session {
   #list(request: number, filter: unknown, ended: boolean): void {
     const snapshot = this.#host.broadcast.snapshot(filter, this.#asker, ended);
     this.#share.spend(0, snapshot.size);
-    this.#snapshot = new SnapshotSender(request, snapshot, this.outbox, this.#share, () => {
-      this.#snapshot = undefined;
-      this.#result(request, helperMessage.snapshotPosition(snapshot.position));
-      this.#inbox.work();
+    const { outbox } = this;
+    const by = { outbox, share: this.#share, patience: this.#patience };
+    this.#snapshot = new SnapshotSender(request, snapshot, by, {
+      done: () => {
+        this.#snapshot = undefined;
+        this.#result(request, helperMessage.snapshotPosition(snapshot.position));
+        this.#inbox.work();
+      },
+      giveUp: (error) => this.leave(error),
     });
   }
 

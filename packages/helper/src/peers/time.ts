@@ -1,4 +1,6 @@
-/** µs since a time on the clock of `performance.now()`. */
-export function since(begun: number): number {
-  return 1000 * (performance.now() - begun);
+import { threadTime } from '../libc.ts';
+
+/** µs of CPU time that were taken since a time of {@link threadTime}. */
+export function takenSince(begun: number): number {
+  return 1000 * (threadTime() - begun);
 }
