@@ -77,7 +77,9 @@ kernelSuite('fuzzing', [needsProgram('gcc'), needsProgram('python3')], () => {
   test('random and mutated frames leave the helper up, its memory flat, and others undisturbed', async () => {
     const config = join(temporaryDirectory(), 'procbusd.toml');
     // What is tried here is what frames do, and not how many of them somebody may send.
-    writeFileSync(config, '[limits]\nrequests-per-second = 1_000_000\nwork-per-second = 1_000_000_000\n');
+    const limits = ['requests-per-second = 1_000_000', 'work-per-second = 1_000_000_000'];
+    // The journal is full soon, so that what grows from then on is not it.
+    writeFileSync(config, ['[journal]', 'size = "256KiB"', '[limits]', ...limits].join('\n'));
     const [listener, { socket, program }] = await Promise.all([
       Listener.start(),
       startHelper('--config', config),
