@@ -63,11 +63,12 @@ describe('a cursor file', () => {
   test('moves on while the watch runs, with events and without', async () => {
     const script = await startScript();
     const file = join(temporaryDirectory(), 'cursor');
-    await Watcher.start(script.path, '--cursor-file', file);
+    const watcher = await Watcher.start(script.path, '--cursor-file', file);
     script.say(told(1, 3));
     await until('the event', () => cursorIn(file) === `${epoch}:3\n`);
     script.say(heartbeat(1, 77));
     await until('the heartbeat', () => cursorIn(file) === `${epoch}:77\n`);
+    expect(watcher.lines).toHaveLength(1);
   });
 
   test('holds no more than what has been written, even if more has been read', async () => {
@@ -145,7 +146,7 @@ describe('a cursor file', () => {
     ['text', 'holds something else than a cursor', (file: string) => writeFileSync(file, 'precious data\n')],
     ['two cursors', 'something else', (file: string) => writeFileSync(file, `${epoch}:1\n${epoch}:2\n`)],
     ['a large file', 'something else', (file: string) => writeFileSync(file, `${epoch}:1`.padEnd(4096))],
-    ['a directory', 'it is not a file', (file: string) => void mkdirSync(file)],
+    ['a directory', 'it is not a file', (file: string) => mkdirSync(file)],
     ['a device', 'it is not a file', (file: string) => symlinkSync('/dev/null', file)],
     ['a loop', 'ELOOP', (file: string) => symlinkSync(file, file)],
   ])('that is %s is refused with 64, and left as it is', async (_what, message, make) => {

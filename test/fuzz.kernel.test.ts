@@ -1,8 +1,9 @@
 /*
  * Random and mutated frames at the socket of a real helper: 100,000 to warm it up, and as many again.
  */
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { connect as connectSocket } from 'node:net';
+import { join } from 'node:path';
 import fc from 'fast-check';
 import {
   clientMessage,
@@ -17,7 +18,7 @@ import { expect, test } from 'vitest';
 import { actor } from './support/actor.ts';
 import { until } from './support/condition.ts';
 import { between, key, Listener } from './support/listener.ts';
-import { startHelper, Watcher } from './support/procbus.ts';
+import { startHelper, temporaryDirectory, Watcher } from './support/procbus.ts';
 import { run } from './support/program.ts';
 import { kernelSuite, needsProgram } from './support/requirements.ts';
 
@@ -74,7 +75,15 @@ const anyFrame = fc.oneof(
 
 kernelSuite('fuzzing', [needsProgram('gcc'), needsProgram('python3')], () => {
   test('random and mutated frames leave the helper up, its memory flat, and others undisturbed', async () => {
-    const [listener, { socket, program }] = await Promise.all([Listener.start(), startHelper()]);
+    const config = join(temporaryDirectory(), 'procbusd.toml');
+    // What is tried here is what frames do, and not how many of them somebody may send.
+    const limits = ['requests-per-second = 1_000_000', 'work-per-second = 1_000_000_000'];
+    // The journal is full soon, so that what grows from then on is not it.
+    writeFileSync(config, ['[journal]', 'size = "256KiB"', '[limits]', ...limits].join('\n'));
+    const [listener, { socket, program }] = await Promise.all([
+      Listener.start(),
+      startHelper('--config', config),
+    ]);
     const watcher = await Watcher.start(socket);
     const samples = fc.sample(anyFrame, { seed, numRuns: frames });
     const first = await run('/bin/true', []);

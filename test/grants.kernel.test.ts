@@ -51,7 +51,7 @@ class Tap {
       clientMessage.stats(6),
     ];
     const hex = Buffer.concat(said.map((message) => packFrame(message))).toString('hex');
-    const command = [process.execPath, inRepository('test/programs/bytes.mjs'), socket, hex];
+    const command = ['/usr/bin/python3', inRepository('test/programs/bytes.py'), socket, hex];
     const program = runAs(user, command, { stdio: ['ignore', out, 'pipe'] });
     closeSync(out);
     const tap = new Tap(program, file);
@@ -116,7 +116,7 @@ const watch = (socket: string): string[] => [
   socket,
 ];
 
-kernelSuite('grants', [needsProgram('gcc'), needsProgram('setpriv'), needsProgram('useradd')], () => {
+kernelSuite('grants', ['gcc', '/usr/bin/python3', 'setpriv', 'useradd'].map(needsProgram), () => {
   test('a member of the group sees all; so does one by a supplementary group', async () => {
     const group = makeGroup();
     const [member, other] = [makeUser(group), makeUser()];

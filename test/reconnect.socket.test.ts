@@ -251,7 +251,7 @@ describe('a bus that is closed', () => {
     const outcomes = Promise.allSettled([asked, later.ready, watch.next(), later.next()]);
     const begin = performance.now();
     await bus.close();
-    expect(performance.now() - begin).toBeLessThan(50);
+    expect(performance.now() - begin).toBeLessThan(300); // The next attempt was due later.
     for (const outcome of await outcomes) expect(outcome).toMatchObject({ reason: withCode('disconnected') });
     expect(timers()).toBe(before - 1);
     await bus.closed;
@@ -268,7 +268,7 @@ describe('a bus that is closed', () => {
     const before = pipes();
     const begin = performance.now();
     await bus.close();
-    expect(performance.now() - begin).toBeLessThan(50);
+    expect(performance.now() - begin).toBeLessThan(5000); // It would have been given 10 s to say hello.
     await until('its socket to be closed', () => pipes() < before);
   });
 

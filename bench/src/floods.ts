@@ -13,8 +13,18 @@ import { compiledProgram, startHelper, start, until, type Running } from './prog
 import type { Scenario } from './scenario.ts';
 
 /** The kinds of floods that test/programs/flooder.c knows. */
-const kinds = ['connect', 'requests', 'filters', 'floodgates', 'halves', 'deaf'] as const;
+const kinds = ['requests', 'filters', 'floodgates', 'halves', 'hoards', 'deaf', 'connect'] as const;
 type Kind = (typeof kinds)[number];
+
+/** How many connections each has where all have to share what one user may have; the rest is for `connect`. */
+const shares: Partial<Record<Kind, number>> = {
+  requests: 32,
+  filters: 8,
+  floodgates: 4,
+  halves: 64,
+  hoards: 64,
+  deaf: 4,
+};
 
 /** A user who has no account. */
 const flooder = 60_001;
@@ -130,18 +140,26 @@ function startFlooding(...command: readonly string[]): Running {
 /** Processes with as many arguments as are kept, which are the most work for a pattern. */
 const adversary = ['/bin/sh', '-c', 'while :; do /bin/true "$0"; sleep 0.01; done', 'a'.repeat(4000)];
 
-async function flood(floods: readonly Kind[], name: string, socket: string, bus: Bus): Promise<Figures> {
+async function flood(name: string, socket: string, bus: Bus, ...floods: string[][]): Promise<Figures> {
   const program = compiledProgram('test/programs/flooder.c');
-  const running = [
-    startFlooding(...adversary),
-    ...floods.map((kind) => startFlooding(program, socket, kind)),
-  ];
+  const running = [startFlooding(...adversary)];
   try {
-    await delay(1000);
+    for (const flooding of floods) {
+      running.push(startFlooding(program, socket, ...flooding));
+      // One that opens as many connections as it can would leave none to those that come with it.
+      await delay(1000);
+    }
+    await delay(2000);
     return await measure(name, socket, bus);
   } finally {
     await Promise.all(running.map(async (one) => one.stop()));
   }
+}
+
+/** What a flood of several kinds is started with. */
+function shareOf(kind: Kind): string[] {
+  const share = shares[kind];
+  return share === undefined ? [kind] : [kind, String(share)];
 }
 
 function cells({ during, connect: hello, ping, event, lost, failed, cpu, rss }: Figures): string[] {
@@ -175,8 +193,8 @@ export const floods: Scenario = {
         progress(cells(row).join('  '));
       };
       add(await measure('before', socket, bus));
-      for (const kind of kinds) add(await flood([kind], kind, socket, bus));
-      add(await flood(kinds, 'all at once', socket, bus));
+      for (const kind of kinds) add(await flood(kind, socket, bus, [kind]));
+      add(await flood('all at once', socket, bus, ...kinds.map(shareOf)));
 
       const remains = async (): Promise<boolean> =>
         (await statsOf(bus)).clients.some(({ uid }) => uid === flooder);

@@ -97,6 +97,14 @@ static void linger(void) {
     while (read(0, bytes, sizeof bytes) > 0);
 }
 
+/* Becomes another user, really and in effect, without another program. */
+static void become(int effective) {
+    check(setresuid(number, effective, -1), "setresuid");
+    printf("become\n");
+    fflush(stdout);
+    linger();
+}
+
 /* Runs a program as a daemon: in a session of its own, and as nobody's child. */
 static void daemonize(char **command) {
     pid_t child = fork();
@@ -211,6 +219,7 @@ int main(int argc, char **argv) {
     if (!strcmp(deed, "threads")) run_threads();
     if (!strcmp(deed, "fork-storm")) fork_storm();
     if (!strcmp(deed, "linger")) linger();
+    if (!strcmp(deed, "become")) become(atoi(argv[3]));
     if (!strcmp(deed, "daemonize")) daemonize(argv + 2);
     if (!strcmp(deed, "take-pid")) take_pid(argv + 3);
     if (!strcmp(deed, "crowd")) crowd(atoi(argv[3]));

@@ -7,6 +7,7 @@
  *   filters    makes as many costly subscriptions as it can, and reads what they are told
  *   floodgates makes as many subscriptions to everything as it can, no two alike, and reads what they are told
  *   halves     begins frames of 64 KiB, and never ends them
+ *   hoards     asks for all processes that it can be told of, and reads nothing
  *   deaf       subscribes to everything, 64 times on each connection, and reads nothing
  *
  * A connection that ends is opened again. Once a second it prints how many are open, and how many have ended.
@@ -184,12 +185,22 @@ static void say_all(int round) {
     for (int request = 1; request <= subscriptions; request++) subscribe_to_all(request, "maxDelay", 0);
 }
 
+static void say_list(int round) {
+    if (round == 0) say_hello();
+    begin(4, "snapshot");
+    put_number(1);
+    put(0x80);
+    put(0xc3);
+    end();
+}
+
 static const struct kind kinds[] = {
     {"connect", 10000, 1, 0, say_nothing},
     {"requests", 64, 0, 1, say_requests},
     {"filters", 64, 0, 0, say_filters},
     {"floodgates", 64, 0, 0, say_floodgates},
     {"halves", 1000, 1, 0, say_half},
+    {"hoards", 256, 1, 0, say_list},
     {"deaf", 64, 1, 0, say_all},
 };
 static const struct kind *kind;

@@ -44,14 +44,7 @@ export async function startHelper(...args: string[]): Promise<RunningHelper> {
 /** A `procbus watch --json` that is subscribed. */
 export class Watcher extends Program {
   static async start(socket: string, ...args: string[]): Promise<Watcher> {
-    const watcher = new Watcher(process.execPath, [
-      procbus,
-      'watch',
-      '--json',
-      '--socket',
-      socket,
-            ...args,
-    ]);
+    const watcher = new Watcher(process.execPath, [procbus, 'watch', '--json', '--socket', socket, ...args]);
     await watcher.says('watching');
     return watcher;
   }

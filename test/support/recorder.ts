@@ -1,5 +1,6 @@
 /*
- * A subscriber that keeps of each event no more than it takes to compare streams of hundreds of thousands.
+ * A subscriber that keeps of each event no more than its number: enough to compare streams of hundreds of
+ * thousands.
  */
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
@@ -10,36 +11,31 @@ import {
   packFrame,
   unpack,
   versions,
-  type SubscribeOptions,
 } from '@procbus/protocol';
 import { onTestFinished } from 'vitest';
 import { impersonate, type Identity } from '../../packages/helper/test/support/impersonate.ts';
 import { until } from './condition.ts';
 
 export class Recorder {
-  /** The numbers of the events that it was told, in order. */
+  /** The sequence numbers of the events that it was told, in order. */
   readonly numbers: number[] = [];
-  /** Whatever came that is neither an event nor an answer. */
+  /** What came that is neither an event nor an answer: losses, errors, a goodbye. */
   readonly others: unknown[][] = [];
+  /** The number that it was subscribed behind. */
+  start = 0;
   /** How far the stream has been looked through for it. */
   seq = 0;
   readonly #socket: Socket;
   readonly #answers = new Map<number, unknown>();
   #request = 1;
 
-  /** Connects, as somebody else where that is asked for, and subscribes. */
-  static async start(
-    socket: string,
-    filter: object,
-    { as, options }: { as?: Identity; options?: SubscribeOptions } = {},
-  ): Promise<Recorder> {
-    const recorder = new Recorder(
-      as === undefined ? connect(socket) : impersonate(as, () => connect(socket)),
-    );
+  /** Connects, as somebody else where that is asked for, and subscribes. The connection ends with the test. */
+  static async subscribe(path: string, filter: object, as?: Identity): Promise<Recorder> {
+    const recorder = new Recorder(as === undefined ? connect(path) : impersonate(as, () => connect(path)));
     await once(recorder.#socket, 'connect');
     recorder.#send(clientMessage.hello({ versions, software: 'recorder/1' }));
-    recorder.#send(clientMessage.subscribe(1, filter, options));
-    await recorder.#answer(1);
+    recorder.#send(clientMessage.subscribe(1, filter));
+    recorder.start = await recorder.#answer(1);
     return recorder;
   }
 
@@ -53,16 +49,11 @@ export class Recorder {
     onTestFinished(() => void socket.destroy());
   }
 
-  /** Where the stream stands. */
+  /** Asks where the stream stands. */
   async position(): Promise<number> {
     const request = ++this.#request;
     this.#send(clientMessage.ping(request));
-    return ((await this.#answer(request)) as { seq: number }).seq;
-  }
-
-  /** Whether the connection has ended. */
-  get hasEnded(): boolean {
-    return this.#socket.closed;
+    return this.#answer(request);
   }
 
   #take(message: unknown[]): void {
@@ -70,16 +61,22 @@ export class Recorder {
     if (type === 'events') {
       for (const event of message[4] as unknown[][]) this.numbers.push(event[1] as number);
       this.seq = message[2] as number;
-    } else if (type === 'result') this.#answers.set(about as number, message[2]);
-    else if (type !== 'hello') this.others.push(message);
+    } else if (type === 'result') {
+      this.#answers.set(about as number, (message[2] as { seq: unknown }).seq);
+    } else if (type !== 'hello') {
+      this.others.push(message);
+    }
   }
 
   #send(message: readonly unknown[]): void {
     this.#socket.write(packFrame(message));
   }
 
-  async #answer(request: number): Promise<unknown> {
-    await until(`an answer; there came ${JSON.stringify(this.others.slice(0, 3), (_, value: unknown) => typeof value === 'bigint' ? String(value) : value)}`, () => this.#answers.has(request));
-    return this.#answers.get(request);
+  async #answer(request: number): Promise<number> {
+    await until('an answer', () => {
+      if (this.#socket.closed) throw new Error(`the connection has ended: ${this.others.join('; ')}`);
+      return this.#answers.has(request);
+    });
+    return this.#answers.get(request) as number;
   }
 }

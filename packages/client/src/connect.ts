@@ -7,6 +7,7 @@ import { connect as connectSocket, type Socket } from 'node:net';
 import { userInfo } from 'node:os';
 import { dirname, resolve } from 'node:path';
 import { defaultSocketPath, ProcbusError } from '@procbus/protocol';
+import { pause } from './backoff.ts';
 import { Bus } from './bus.ts';
 import { Connection } from './connection.ts';
 import type { ConnectionChange } from './link.ts';
@@ -51,17 +52,26 @@ export function socketPath(env: NodeJS.ProcessEnv = process.env): string {
   return path === '' ? defaultSocketPath : path;
 }
 
+/** How long, in ms, a helper may have more connections waiting than the kernel queues for it. */
+const queueDeadline = 5000;
+
 async function openSocket(path: string, signal: AbortSignal | undefined): Promise<Socket> {
   if (path === '') throw new ProcbusError('usage', 'the path of the socket is empty');
-  // By name, as a path of digits alone would be taken for a port.
-  const socket = connectSocket({ path });
-  try {
-    await once(socket, 'connect', { signal });
-    return socket;
-  } catch (error) {
-    socket.destroy();
-    signal?.throwIfAborted();
-    throw explain(path, error as NodeJS.ErrnoException);
+  const end = performance.now() + queueDeadline;
+  for (;;) {
+    // By name, as a path of digits alone would be taken for a port.
+    const socket = connectSocket({ path });
+    try {
+      await once(socket, 'connect', { signal });
+      return socket;
+    } catch (error) {
+      socket.destroy();
+      signal?.throwIfAborted();
+      const cause = error as NodeJS.ErrnoException;
+      if (cause.code !== 'EAGAIN' || performance.now() > end) throw explain(path, cause);
+    }
+    // The queue is full: somebody connects faster than can be served. Others do what we do, but not in step.
+    await pause(1 + 4 * Math.random(), signal);
   }
 }
 
@@ -91,6 +101,11 @@ function explain(path: string, cause: NodeJS.ErrnoException): ProcbusError {
     case 'EACCES':
     case 'EPERM':
       return notPermitted(path, stats, cause);
+    case 'EAGAIN':
+      return new ProcbusError('no-helper', `too many others want to connect to ${path} at the moment`, {
+        remedy: 'Try again later; procbus stats shows who is connected.',
+        cause,
+      });
     default:
       return new ProcbusError('no-helper', `cannot connect to ${path}: ${cause.message}`, { cause });
   }

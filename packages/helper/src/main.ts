@@ -71,7 +71,7 @@ async function run(options: Options, initial: Settings, stopped: Promise<string>
   } satisfies ConstructorParameters<typeof Broadcast>[0];
   const broadcast = new Broadcast(source, { journal });
   const stream = new KernelStream(connector, (batch) => {
-    broadcast.publish({ ...batch, events: table.follow(batch.events) });
+    broadcast.publish({ ...batch, events: table.follow(batch.events, batch.lost !== 0) });
     if (batch.lost !== 0) reconciler.schedule();
     logLoss(batch.lost);
   });
@@ -159,15 +159,16 @@ async function serveSocket(
   }
   const claimed = inherited === undefined ? await claimSocket(socket) : undefined;
   try {
+    // Before anybody hears that we are ready: from then on SIGHUP must not end us.
+    const gone = new Promise<string>((resolve) => {
+      onHangup(reload, () => resolve('SIGHUP, as its terminal has gone'));
+    });
     server.listen(claimed?.fd ?? (inherited as number));
     const where = claimed === undefined ? 'the socket handed over' : socket.path;
     const { receiveBuffer } = connector;
     const buffer = receiveBuffer < 2 ** 20 ? `${receiveBuffer} bytes` : `${receiveBuffer / 2 ** 20} MiB`;
     log(`${version} listening at ${where}; the kernel may queue ${buffer} of events`);
     notify(process.env, 'READY=1');
-    const gone = new Promise<string>((resolve) => {
-      onHangup(reload, () => resolve('SIGHUP, as its terminal has gone'));
-    });
     log(`stopping on ${await Promise.race([stopped, gone])}`);
     notify(process.env, 'STOPPING=1');
   } finally {

@@ -65,9 +65,9 @@ describe('a filter for a subtree', () => {
     const id = idIn(table, 10);
     const unwatch = table.subtrees.watch(id, table.find(id));
     follow(table, exitOf(10, 2n ** 61n));
-    for (const root of [10, id]) expect(valueOf({ subtree: [root] }, table)).toEqual([[id]]);
+    for (const one of [10, id]) expect(valueOf({ subtree: [one] }, table)).toEqual([[id]]);
     unwatch(table.all());
-    for (const root of [10, id]) expect(valueOf({ subtree: [root] }, table)).toEqual([[id]]);
+    for (const one of [10, id]) expect(valueOf({ subtree: [one] }, table)).toEqual([[id]]);
 
     const watchAgain = table.subtrees.watch(id, table.find(id));
     endMany(table, 2n ** 61n + 61_000_000_000n);

@@ -15,11 +15,11 @@ import {
   type KernelEvent,
 } from '@procbus/protocol';
 import * as fc from 'fast-check';
-import { describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { kernelEvent } from '../../protocol/test/arbitraries.ts';
 import { circumstancesOf, lensOf, lifeOf } from '../src/bus/view.ts';
 import type { Subscription } from '../src/bus/subscription.ts';
-import { interestOf, ownInterest, unionOf } from '../src/kernel/socket-filter.ts';
+import { interestOf, ownInterest, unionOf, type Interest } from '../src/kernel/socket-filter.ts';
 import type { Told } from '../src/processes/told.ts';
 import { batchOf, exitOf, follow, forkOf, makeBus, root } from './support/bus.ts';
 import { Keeper, listed } from './support/keeper.ts';
@@ -386,4 +386,75 @@ describe('a snapshot', () => {
     subscription.end();
     expect(marks()).toEqual([0, 0, 0]);
   });
+});
+
+describe('when the last subscriber of a kind has gone', () => {
+  beforeEach(() => void vi.useFakeTimers());
+  afterEach(() => void vi.useRealTimers());
+
+  const linger = 60_000;
+  const threads = { events: ['comm'], threads: true };
+  const wantsThreads = (interest: Interest | undefined): boolean => interest?.threads.has('comm') === true;
+
+  test('what it wanted is still wanted for a while', () => {
+    const { broadcast, table, interests, publish } = makeBus({}, [], { linger });
+    publish([forkOf(10, 1)]);
+    const { id } = table.get(10) ?? expect.fail();
+    new Keeper().subscribeTo(broadcast, { ...threads, subtree: [10] }).end();
+    vi.advanceTimersByTime(linger - 1);
+    expect([wantsThreads(interests.at(-1)), table.subtrees.isWatched(id)]).toEqual([true, true]);
+    vi.advanceTimersByTime(1);
+    expect([wantsThreads(interests.at(-1)), table.subtrees.isWatched(id)]).toEqual([false, false]);
+    broadcast.close();
+  });
+
+  test('whoever comes back takes it over, and nothing ends while they are there', () => {
+    const { broadcast, interests, publish } = makeBus({}, [], { linger });
+    new Keeper().subscribeTo(broadcast, threads).end();
+    vi.advanceTimersByTime(linger - 1);
+    const keeper = new Keeper();
+    const subscription = keeper.subscribeTo(broadcast, threads);
+    vi.advanceTimersByTime(10 * linger);
+    const comm: KernelEvent = { ...exec(1), type: 'comm', tid: 9, comm: 'x' };
+    publish([comm]);
+    expect(keeper.pids).toEqual([1]);
+    expect(interests).toHaveLength(1);
+    subscription.end();
+    vi.advanceTimersByTime(linger);
+    expect(interests.map(wantsThreads)).toEqual([true, false]);
+    publish([comm]);
+    expect(keeper.pids).toEqual([1]);
+    broadcast.close();
+  });
+
+  test('no more than some are kept, the last ones', () => {
+    const { broadcast, table, publish } = makeBus({}, [], { linger });
+    const pids = Array.from({ length: 70 }, (_, index) => index + 10);
+    publish(pids.map((pid) => forkOf(pid, 1)));
+    for (const pid of pids) new Keeper().subscribeTo(broadcast, { subtree: [pid] }).end();
+    const watched = pids.filter((pid) => table.subtrees.isWatched(table.get(pid)?.id ?? ''));
+    expect(watched).toEqual(pids.slice(-64));
+    vi.advanceTimersByTime(linger);
+    expect([...table.all()].filter(({ subtrees }) => subtrees.size > 0)).toEqual([]);
+    broadcast.close();
+    expect(vi.getTimerCount()).toBe(0);
+  });
+});
+
+test('whoever is told nothing for 5 s is told how far the stream has come', () => {
+  vi.useFakeTimers();
+  onTestFinished(() => void vi.useRealTimers());
+  const { broadcast, publish } = makeBus();
+  const [quiet, busy] = [new Keeper(), new Keeper()];
+  quiet.subscribeTo(broadcast, { events: ['ptrace'] });
+  busy.subscribeTo(broadcast, { events: ['exec'] });
+  for (let second = 1; second <= 20; second++) {
+    vi.advanceTimersByTime(1000);
+    publish([exec(second)]);
+  }
+  expect(quiet.deliveries.map(({ count }) => count)).toEqual([0, 0, 0, 0]);
+  expect(quiet.deliveries.map(({ seq }) => seq)).toEqual([4, 9, 14, 19]);
+  expect(busy.deliveries.map(({ count }) => count)).toEqual(Array.from({ length: 20 }, () => 1));
+  broadcast.close();
+  expect(vi.getTimerCount()).toBe(0);
 });

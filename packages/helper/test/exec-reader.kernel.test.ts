@@ -5,9 +5,10 @@ import { readdirSync, readFileSync, realpathSync } from 'node:fs';
 import { cpus } from 'node:os';
 import type { KernelEvent } from '@procbus/protocol';
 import { expect, onTestFinished, test } from 'vitest';
+import { actor } from '../../../test/support/actor.ts';
 import { until } from '../../../test/support/condition.ts';
 import { Program, run } from '../../../test/support/program.ts';
-import { kernelSuite } from '../../../test/support/requirements.ts';
+import { kernelSuite, needsProgram } from '../../../test/support/requirements.ts';
 // A thread of Node runs what is built.
 import { ExecReader } from '../dist/processes/exec-reader.js';
 import { Connector } from '../src/kernel/connector.ts';
@@ -32,7 +33,7 @@ function threadFile(tid: number, file: string): string {
   }
 }
 
-kernelSuite('the exec reader', [], () => {
+kernelSuite('the exec reader', [needsProgram('gcc')], () => {
   async function start(): Promise<Pick<ExecReader, 'imageOf' | 'close'>> {
     const reader = new ExecReader();
     await reader.start();
@@ -112,6 +113,31 @@ kernelSuite('the exec reader', [], () => {
     const images = execsOf(program.pid).map((exec) => reader.imageOf(exec));
     expect(images.map(({ args }) => args?.at(-1))).toEqual(['read line; exec /bin/cat - second', 'second']);
     expect(images.map(({ exe }) => exe)).toEqual([realpathSync('/bin/sh'), cat]);
+  });
+
+  test('knows who has begun each program', async () => {
+    const execsOf = listen();
+    const reader = await start();
+    const program = new Program('setpriv', ['--reuid=1234', '--clear-groups', '/bin/cat', '-']);
+    await until('the second program', () => execsOf(program.pid).length === 2);
+    await untilRead();
+    await program.stop('SIGKILL');
+    const images = execsOf(program.pid).map((exec) => reader.imageOf(exec));
+    expect(images.map(({ begunBy, args }) => [begunBy, args?.at(0)])).toEqual([
+      [0, 'setpriv'],
+      [1234, '/bin/cat'],
+    ]);
+  });
+
+  test('never takes one for who has begun a program whom it only became', async () => {
+    const execsOf = listen();
+    const reader = await start();
+    const pids: number[] = [];
+    for (let nth = 1; nth <= 50; nth++) pids.push((await run(actor(), ['uid', '1234'])).pid);
+    const known = pids.map((pid) => reader.imageOf(execsOf(pid)[0] as KernelEvent).begunBy);
+    expect(known.filter((uid) => uid !== 0 && uid !== undefined)).toEqual([]);
+    // Most of them are read before they get that far.
+    expect(known.filter((uid) => uid === 0).length).toBeGreaterThan(0);
   });
 
   test('reads itself what the thread was never told of', async () => {

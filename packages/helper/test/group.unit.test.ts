@@ -2,7 +2,9 @@ import { fullGrant, unpack, type FilterRequest } from '@procbus/protocol';
 import * as fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { Group } from '../src/bus/group.ts';
+import type { Moment } from '../src/bus/journal.ts';
 import { Selection } from '../src/bus/selection.ts';
+import { threadTime } from '../src/libc.ts';
 import { Process } from '../src/processes/process.ts';
 import { eventOf, plainFacts, root } from './support/bus.ts';
 import { Keeper } from './support/keeper.ts';
@@ -91,7 +93,7 @@ describe('a group', () => {
           for (let nth = 1; nth <= count && type === 'exec'; nth++) {
             happened.push({ seq: stream.seq + nth, time: performance.now() });
           }
-          stream.happen(count, type as 'exec');
+          stream.happen(count, type);
         }
         vi.advanceTimersByTime(maxDelay);
         expect(stream.keeper.numbers).toEqual(happened.map(({ seq }) => seq));
@@ -158,6 +160,73 @@ describe('a group', () => {
     expect(keeper.losses).toEqual([
       { where: 'kernel', count: 0, from: 6, to: 6, kernelTime: 1n, clockOffset: 2n },
     ]);
+  });
+
+  describe('whose receivers pay', () => {
+    /** Events of a program each, at which it takes a ms to look. */
+    const costly = (count: number): { moments: Moment[]; looks: () => number } => {
+      let looks = 0;
+      const look = (): string[] => {
+        looks++;
+        for (const begun = threadTime(); threadTime() < begun + 1;);
+        return ['x'];
+      };
+      const moments = Array.from({ length: count }, (_, nth): Moment => {
+        const facts = Object.defineProperty({ ...plainFacts }, 'args', { get: look });
+        return { seq: nth + 1, event: eventOf('exec', 7), process: new Process(7, 1n, facts).portrait };
+      });
+      return { moments, looks: () => looks };
+    };
+
+    /** A group of receivers, each with so many µs to spend. */
+    const groupOf = (
+      ...purses: number[]
+    ): { group: Group; keepers: Keeper[]; paid: number[]; fell: unknown[] } => {
+      const group = new Group(new Selection({ args: ['*x*'] }, root, [], {}), 0, () => 1000);
+      const [paid, fell]: [number[], unknown[]] = [purses.map(() => 0), []];
+      const keepers = purses.map((purse, nth) => {
+        const keeper = new Keeper();
+        group.receivers.add({
+          deliver: (delivery) => keeper.deliver(delivery),
+          lose: (loss) => keeper.lose(loss),
+          hasRoom: () => true,
+          pay: (time) => (paid[nth] = (paid[nth] as number) + time) <= purse,
+          fallBehind: (seq) => void fell.push([nth, seq]),
+        });
+        return keeper;
+      });
+      return { group, keepers, paid, fell };
+    };
+
+    test('has them share what it takes to look', () => {
+      const { group, paid, fell } = groupOf(Infinity, Infinity);
+      group.take(costly(40).moments);
+      group.settle();
+      group.take(costly(1).moments);
+      expect(paid[0]).toBeGreaterThan(20_000);
+      expect(paid[1]).toBe(paid[0]);
+      expect(fell).toEqual([]);
+    });
+
+    test('tells one who cannot pay all that it has looked at, and nothing more, and goes on for the others', () => {
+      const { group, keepers, fell } = groupOf(12_000, Infinity);
+      group.take(costly(100).moments);
+      group.settle();
+      // It looks at the clock after 16 events, of which each pays for a half.
+      expect(fell).toEqual([[0, 32]]);
+      expect(keepers.map(({ numbers }) => numbers.length)).toEqual([32, 100]);
+      expect(keepers.map(({ misplaced }) => misplaced)).toEqual([[], []]);
+      expect(keepers[0]?.position).toBe(32);
+    });
+
+    test('looks at nothing for those who are in debt already', () => {
+      const { group, keepers, fell } = groupOf(-1);
+      const { moments, looks } = costly(100);
+      group.take(moments);
+      expect(looks()).toBe(0);
+      expect(fell).toEqual([[0, 0]]);
+      expect(keepers[0]?.items).toEqual([]);
+    });
   });
 
   describe('in silence', () => {

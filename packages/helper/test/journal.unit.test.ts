@@ -7,13 +7,13 @@ import { monotonicTime } from '../src/libc.ts';
 import { Process, type Facts } from '../src/processes/process.ts';
 import { plainFacts } from './support/bus.ts';
 
+const factsWith = (texts: Partial<Facts>): Facts => ({ ...plainFacts, ...texts });
+
 /** Facts that entries share, by the length of the texts in them. */
-const programs: readonly Facts[] = [0, 10, 300, 4000].map((length) => ({
-  ...plainFacts,
-  comm: 'x'.repeat(Math.min(15, length)),
-  args: ['x'.repeat(length), ''],
-  exe: 'x'.repeat(length),
-}));
+const programs: readonly Facts[] = [0, 10, 300, 4000].map((length) => {
+  const text = 'x'.repeat(length);
+  return factsWith({ comm: text.slice(0, 15), args: [text, ''], exe: text });
+});
 
 /** An event of a process with some facts, or how many numbers a hole has; and the time since what was before. */
 const addition = fc.record({
@@ -21,7 +21,7 @@ const addition = fc.record({
     { weight: 4, arbitrary: fc.constantFrom(...programs) },
     {
       weight: 2,
-      arbitrary: fc.nat(300).map((length): Facts => ({ ...plainFacts, cwd: 'x'.repeat(length) })),
+      arbitrary: fc.nat(300).map((length) => factsWith({ cwd: 'x'.repeat(length) })),
     },
     { weight: 1, arbitrary: fc.integer({ min: 1, max: 5 }) },
   ),

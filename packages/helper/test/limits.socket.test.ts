@@ -16,7 +16,6 @@ const text: unknown = expect.any(String);
 const KiB = 1024;
 /** Users that need not exist; where we cannot be others, these tests are about one user alone. */
 const [anna, ben]: (Identity | undefined)[] = canBeOthers ? [{ uid: 54_321 }, { uid: 54_322 }] : [];
-const withOthers = test.skipIf(!canBeOthers);
 const uidOfAnna = anna?.uid ?? process.getuid?.();
 
 const range = (from: number, to: number): number[] =>
@@ -56,7 +55,7 @@ describe('connections', () => {
     await again.request(ping(1));
   });
 
-  withOthers('of one user take nothing from another', async () => {
+  test.skipIf(!canBeOthers)('of one user take nothing from another', async () => {
     const { path, server } = await serveLimited({ connections: 2 });
     for (let more = 0; more < 50; more++) await RawClient.connect(path, anna);
     const client = await RawClient.greet(path, ben);
@@ -123,11 +122,11 @@ describe('subscriptions', () => {
     await client.request(subscribe(1, {}));
   });
 
-  withOthers('of one user take nothing from another', async () => {
+  test.skipIf(!canBeOthers)('of one user take nothing from another', async () => {
     const { path } = await serveLimited({ subscriptions: 1 });
     for (const user of [anna, ben]) {
       const client = await RawClient.greet(path, user);
-      await client.request(subscribe(1, {}));
+      expect(await client.request(subscribe(1, {}))).toMatchObject({ seq: 0 });
     }
   });
 });
@@ -186,7 +185,7 @@ describe('queued bytes', () => {
     expectComplete(account(reader.told(1)), range(1, broadcast.seq), 0);
   });
 
-  withOthers('of one user take nothing from another', async () => {
+  test.skipIf(!canBeOthers)('of one user take nothing from another', async () => {
     const serving = await serveLimited({ queuedBytes: 2048 * KiB });
     await hogs(serving, 12);
     const reader = await RawClient.greet(serving.path, ben);
@@ -233,7 +232,7 @@ describe('requests', () => {
     expect(flooder.received.length).toBeLessThan(flood);
   });
 
-  withOthers('of another user are answered at once', async () => {
+  test.skipIf(!canBeOthers)('of another user are answered at once', async () => {
     const { path } = await serveLimited(rate);
     const flooder = await flooded(path);
     for (let more = 0; more < 5; more++) {
@@ -241,7 +240,7 @@ describe('requests', () => {
       const client = await RawClient.greet(path, ben);
       await client.request(ping(1));
       await client.request(snapshot(2, {}, true));
-      expect(performance.now() - began).toBeLessThan(100);
+      expect(performance.now() - began).toBeLessThan(500);
     }
     expect(flooder.received.length).toBeLessThan(flood);
   });
@@ -258,49 +257,53 @@ describe('requests', () => {
     for (const client of clients) client.socket.destroy();
     await until('all to be forgotten', () => server.quotas.isEmpty);
     const again = await RawClient.greet(path, anna);
-    await again.request(ping(1));
+    expect(await again.request(ping(1))).toMatchObject({ seq: 0 });
   });
 });
 
 describe('work', () => {
   test('that snapshots make is paid with time, and another user is served at once', async () => {
-    const { path, publish } = await serveLimited({ workPerSecond: 2000 });
+    const { path, publish } = await serve({
+      host: { grantTo: ({ uid }) => granted(uid === uidOfAnna ? { workPerSecond: 10_000 } : {}) },
+    });
     publish(execs(500));
     const client = await RawClient.greet(path, anna);
     const began = performance.now();
     const requests = range(1, 16);
+    const isAnswered = (which: number): boolean =>
+      client.received.some(([type, request]) => type === 'result' && request === which);
     client.send(...requests.map((request) => snapshot(request, { pids: [1] }, false)));
-    await client.until('the fourth answer', () => client.received.some(([, request]) => request === 4));
+    await client.until('the fourth answer', () => isAnswered(4));
     if (canBeOthers) {
       const other = await RawClient.greet(path, ben);
       const asked = performance.now();
       await other.request(snapshot(1, {}, false));
-      expect(performance.now() - asked).toBeLessThan(200);
+      expect(performance.now() - asked).toBeLessThan(500);
     }
-    await client.until('all answers', () => client.received.at(-1)?.[1] === 16);
+    await client.until('all answers', () => isAnswered(16));
     const seconds = (performance.now() - began) / 1000;
-    // 8 of them are free, the 9th makes a debt.
-    expect(seconds).toBeGreaterThan(1.4);
+    // Looking at that many processes is paid for 10 times at once; the time that it takes comes on top of it.
+    expect(seconds).toBeGreaterThan(0.25);
     const answered = client.received.filter(([type]) => type === 'result').map(([, request]) => request);
     expect(answered).toEqual(requests);
   });
 
   test('that replays make is paid with time, and nothing of them is left out', async () => {
     const journal = new Journal(64 * KiB * KiB);
-    const serving = await serveLimited({ workPerSecond: 10_000 }, { bus: { journal } });
+    const serving = await serveLimited({ workPerSecond: 40_000 }, { bus: { journal } });
     const { path, publish, broadcast } = serving;
     for (let batch = 0; batch < 10; batch++) publish(execs(4000));
     const client = await RawClient.greet(path, anna);
     const began = performance.now();
     await client.request(subscribe(1, {}, { since: { epoch: broadcast.epoch, seq: 0 } }));
     await client.until('all', () => client.told(1).length === 40_000);
-    expect(performance.now() - began).toBeGreaterThan(1500);
+    expect(performance.now() - began).toBeGreaterThan(400);
     expect(account(client.told(1))).toEqual(range(1, 40_000));
   });
 
   test('that a replay waits for holds up nothing that ends it', async () => {
     const journal = new Journal(64 * KiB * KiB);
-    const serving = await serveLimited({ workPerSecond: 1000 }, { bus: { journal } });
+    const serving = await serveLimited({ workPerSecond: 20_000 }, { bus: { journal } });
     const { path, publish, broadcast, server } = serving;
     for (let batch = 0; batch < 10; batch++) publish(execs(4000));
     const since = { since: { epoch: broadcast.epoch, seq: 0 } };

@@ -154,26 +154,48 @@ describe('a client that does not read', () => {
   });
 });
 
-test('a client for which little waits is told what did not fit as soon as it has read that', async () => {
-  const path = join(temporaryDirectory(), 'outbox.sock');
-  const listener = createServer().listen(path);
-  onTestFinished(() => void listener.close());
-  const accepted = once(listener, 'connection');
-  const client = await RawClient.connect(path);
-  client.socket.pause();
-  const [socket] = (await accepted) as [Socket];
-  const outbox = new Outbox(socket, { queue: () => undefined, isQueueFull: () => false }, 64 * 1024);
-  while (socket.writableLength === 0) outbox.send(['padding', 'x'.repeat(1000)]);
-  expect(socket.writableNeedDrain).toBe(false);
+describe('a client for which little waits', () => {
   const packed = pack(['x'.repeat(64 * 1024)]);
   const delivery = { seq: 9, clockOffset: 0n, kernelTime: 0n, packed, count: 3, from: 4, to: 9 };
-  expect(outbox.deliver(1, delivery)).toBe(false);
-  client.socket.resume();
-  expect(await client.next('lost')).toEqual(['lost', 1, 0, 0, 'queue', 3, 4, 9]);
-  // Where nothing waits, even that fits.
-  expect(outbox.deliver(1, delivery)).toBe(true);
-  expect(await client.next('events')).toMatchObject(['events', 1, 9, 0, [expect.any(String)]]);
-  socket.destroy();
+  const [lost, events] = [
+    ['lost', 1, 0, 0, 'queue', 3, 4, 9],
+    ['events', 1, 9, 0, [expect.any(String)]],
+  ];
+
+  /** The outbox of a client that has read all but a little, and was to be told more than fits. */
+  async function overfilled(): Promise<{ client: RawClient; outbox: Outbox; socket: Socket }> {
+    const path = join(temporaryDirectory(), 'outbox.sock');
+    const listener = createServer().listen(path);
+    onTestFinished(() => void listener.close());
+    const accepted = once(listener, 'connection');
+    const client = await RawClient.connect(path);
+    client.socket.pause();
+    const [socket] = (await accepted) as [Socket];
+    const outbox = new Outbox(socket, { queue: () => undefined, isQueueFull: () => false }, 64 * 1024);
+    while (socket.writableLength === 0) outbox.send(['padding', 'x'.repeat(1000)]);
+    expect(socket.writableNeedDrain).toBe(false);
+    expect(outbox.deliver(1, delivery)).toBe(false);
+    return { client, outbox, socket };
+  }
+
+  test('is told what did not fit as soon as it has read that', async () => {
+    const { client, outbox, socket } = await overfilled();
+    client.socket.resume();
+    expect(await client.next('lost')).toEqual(lost);
+    // Where nothing waits, even that fits.
+    expect(outbox.deliver(1, delivery)).toBe(true);
+    expect(await client.next('events')).toMatchObject(events);
+    socket.destroy();
+  });
+
+  test('is told what did not fit before what comes behind it from the journal', async () => {
+    const { client, outbox, socket } = await overfilled();
+    outbox.replay(1, delivery);
+    client.socket.resume();
+    await client.next('events');
+    expect(client.received.filter(([type]) => type !== 'padding')).toMatchObject([lost, events]);
+    socket.destroy();
+  });
 });
 
 /**
@@ -295,9 +317,9 @@ test('however a client reads, events told and events counted as lost are all tha
     others.close();
     expect(quotas.isEmpty).toBe(true);
   });
-  await fc.assert(property, { numRuns: 30 });
-  expect(overflows.own).toBeGreaterThan(5);
-  expect(overflows.ofUser).toBeGreaterThan(5);
+  await fc.assert(property, { numRuns: 15 });
+  expect(overflows.own).toBeGreaterThan(2);
+  expect(overflows.ofUser).toBeGreaterThan(2);
 });
 
 /** Bytes that are charged to all. */

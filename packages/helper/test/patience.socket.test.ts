@@ -1,5 +1,5 @@
 /*
- * How long a client may take to say hello, and to finish a frame that it has begun.
+ * How long a client may take to say hello, to finish a frame that it has begun, and to go on reading a snapshot.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { clientMessage, packFrame } from '@procbus/protocol';
@@ -9,7 +9,7 @@ import { execs } from './support/bus.ts';
 import { RawClient } from './support/raw-client.ts';
 import { granted, serve, serveInReach, type Serving } from './support/serving.ts';
 
-const { hello, ping, subscribe } = clientMessage;
+const { hello, ping, snapshot, subscribe } = clientMessage;
 const helloFrame = packFrame(hello({ versions: [1, 1], software: 'raw/1' }));
 const patience = 300;
 
@@ -65,6 +65,43 @@ describe('a client that takes its time', () => {
   });
 });
 
+describe('a client that is sent a snapshot', () => {
+  const isSent = ({ server }: Serving): boolean =>
+    server.connections.every(({ queuedBytes }) => queuedBytes > 0);
+
+  test('and does not go on reading is told so, and has to go', async () => {
+    const serving = await serveImpatiently();
+    serving.publish(execs(10_000));
+    const client = await RawClient.greet(serving.path);
+    client.socket.pause();
+    client.send(snapshot(1, {}, false));
+    await until('it to be sent', () => isSent(serving));
+    // It has a second to read why.
+    await sleep(patience + 200);
+    client.socket.resume();
+    await client.closed;
+    expect(client.received.some(([type]) => type === 'result')).toBe(false);
+    const message = 'what was asked for in request 1 was not read for 0.3 s';
+    expect(client.received.at(-1)).toEqual(['goodbye', 'lagged', message, expect.any(String)]);
+  });
+
+  test('gets it, however long that takes, if it goes on reading', async () => {
+    const serving = await serveImpatiently();
+    serving.publish(execs(10_000));
+    const client = await RawClient.greet(serving.path);
+    const began = performance.now();
+    client.socket.pause();
+    client.send(snapshot(1, {}, false));
+    await until('it to be sent', () => isSent(serving));
+    const reading = setInterval(() => client.socket.resume().once('data', () => client.socket.pause()), 20);
+    await client.next('result');
+    clearInterval(reading);
+    expect(performance.now() - began).toBeGreaterThan(patience);
+    const parts = client.received.filter(([type]) => type === 'processes');
+    expect(parts.flatMap(([, , processes]) => processes as unknown[])).toHaveLength(10_000);
+  });
+});
+
 describe('a client stays that', () => {
   test('says hello in time, and then nothing', async () => {
     const { path } = await serveImpatiently();
@@ -74,7 +111,7 @@ describe('a client stays that', () => {
     client.socket.write(helloFrame.subarray(5));
     await client.next('hello');
     await sleep(2 * patience);
-    await client.request(ping(1));
+    expect(await client.request(ping(1))).toMatchObject({ seq: 0 });
   });
 
   test('sends frame behind frame, each of which begins in the piece that ends the one before', async () => {
@@ -86,7 +123,8 @@ describe('a client stays that', () => {
       client.socket.write(frames.subarray(at, at + size - 1));
       await sleep(patience / 4);
     }
-    await client.until('all answers', () => client.received.length === 13);
+    await client.until('all answers', () => client.received.length > 12);
+    expect(client.received.at(-1)).toMatchObject(['result', 12, {}]);
   });
 
   test('stands in the line of the requests of its user', async () => {
@@ -111,14 +149,14 @@ describe('a client stays that', () => {
     const { path, accepted } = await serveInReach(serving);
     const client = await RawClient.greet(path);
     const { socket } = await accepted;
-    await client.request(subscribe(1, {}));
+    await client.request(subscribe(1, {}, { maxDelay: 0 }));
     client.socket.pause();
     client.socket.write(packFrame(ping(2)).subarray(0, -1));
     await until('half a frame to be there', () => socket.bytesRead === client.socket.bytesWritten);
-    while (!socket.writableNeedDrain) serving.publish(execs(4096));
+    while (!socket.writableNeedDrain) serving.publish(execs(256));
     client.socket.write(packFrame(ping(2)).subarray(-1));
     await sleep(2 * patience);
     client.socket.resume();
-    await client.next('result');
+    expect(await client.next('result')).toMatchObject(['result', 2, {}]);
   });
 });

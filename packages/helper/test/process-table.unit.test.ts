@@ -95,6 +95,16 @@ describe('the process table', () => {
     expect(known).toEqual(truth);
   });
 
+  test('believes an event rather than what was read before it, also where it tells nothing new', () => {
+    const { history } = begun(3);
+    history.act([does('comm', 0, 3)]);
+    history.deliver();
+    history.act([does('exec', 0)], true);
+    history.look([does('comm', 0, 3)], []);
+    const { known, truth } = history.compare();
+    expect(known).toEqual(truth);
+  });
+
   test('keeps nothing of those that it forgets', () => {
     fc.assert(
       fc.property(fc.array(deed, { minLength: 500, maxLength: 500 }), (hundreds) => {

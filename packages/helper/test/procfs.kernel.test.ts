@@ -56,6 +56,31 @@ kernelSuite('/proc', [], () => {
     expect(readProcess(pid)?.facts).toMatchObject({ uid: 1234, euid: 1235, gid: 2345, egid: 2346, exe: cat });
   });
 
+  test('tells who has begun a program, where its user has', async () => {
+    const { pid } = new Program('setpriv', ['--reuid=1234', '--clear-groups', '/bin/cat']);
+    await until('the program', () => readImage(pid).exe === cat);
+    expect(readProcess(pid)?.facts).toMatchObject({ uid: 1234, begunBy: 1234 });
+    expect(readImage(pid).begunBy).toBe(1234);
+    expect(readRaw(pid, 'uid')?.toString()).toBe('1234');
+    const ofRoot = wait().pid;
+    expect(readProcess(ofRoot)?.facts).toMatchObject({ uid: 0, begunBy: 0 });
+    expect(readRaw(ofRoot, 'uid')?.toString()).toBe('0');
+  });
+
+  test('cannot tell later who began a program that acts for somebody else, though in time', async () => {
+    const { pid } = new Program('setpriv', ['--ruid=1234', '--euid=1235', '--clear-groups', '/bin/cat']);
+    await until('the program', () => readImage(pid).exe === cat);
+    expect(readProcess(pid)?.facts).toMatchObject({ uid: 1234, euid: 1235, begunBy: undefined });
+    expect(readRaw(pid, 'uid')?.toString()).toBe('1234');
+  });
+
+  test('says when it has read', () => {
+    const before = monotonicTime();
+    const { readAt = 0n } = readProcess(process.pid) ?? {};
+    expect(readAt).toBeGreaterThan(before);
+    expect(readAt).toBeLessThanOrEqual(monotonicTime());
+  });
+
   test('tells when a process has begun, on the clock of events, and whose child it is', () => {
     const before = monotonicTime();
     const { pid } = wait([], { detached: true });
@@ -107,9 +132,12 @@ kernelSuite('/proc', [], () => {
   });
 
   test('tells of one that has ended and is not reaped its name alone, and that it is over', async () => {
-    const parent = new Program('/bin/sh', ['-c', '/bin/true & echo $!; exec cat']);
+    // A cat never asks after its children.
+    const parent = new Program('/bin/sh', ['-c', 'sleep 60 & echo $!; exec /bin/cat']);
     await parent.says('\n');
+    await until('the parent', () => readImage(parent.pid).exe === cat);
     const pid = Number(parent.stdout);
+    process.kill(pid, 'SIGKILL');
     await until('its end', () => readStat(pid)?.isOver);
     expect(readProcess(pid)).toBeUndefined();
     const image = readImage(pid);
@@ -128,7 +156,8 @@ kernelSuite('/proc', [], () => {
 
   test.runIf(hasKernelThreads)('tells of a thread of the kernel its name, and no program', () => {
     const found = readProcess(kthreadd);
-    expect(found).toMatchObject({ ppid: 0, facts: { comm: 'kthreadd', detail: 'partial', uid: 0, tty: 0 } });
+    const facts = { comm: 'kthreadd', detail: 'partial', uid: 0, tty: 0, begunBy: 0 };
+    expect(found).toMatchObject({ ppid: 0, facts });
     expect([found?.facts.exe, found?.facts.args]).toEqual([undefined, undefined]);
   });
 
@@ -138,6 +167,24 @@ kernelSuite('/proc', [], () => {
     const before = descriptors();
     for (let round = 0; round < 200; round++) for (const each of [pid, 4_194_305]) readProcess(each);
     expect(descriptors()).toBe(before);
+  });
+});
+
+kernelSuite('/proc, of a process that has become another user’s', [needsProgram('gcc')], () => {
+  test.each([
+    [1234, 1234],
+    [1234, 0],
+    [1234, 1235],
+    [0, 1234],
+  ])('does not name that one as who has begun its program: %i, in effect %i', async (uid, euid) => {
+    const { pid } = await new Program(actor(), ['become', String(uid), String(euid)]).says('become');
+    const { facts } = readProcess(pid) ?? expect.fail();
+    expect(facts).toMatchObject({ uid, euid, comm: 'actor', begunBy: uid === 0 ? 0 : undefined });
+  });
+
+  test('does not do so either where it is read in time', async () => {
+    const { pid } = await new Program(actor(), ['become', '1234', '1234']).says('become');
+    expect(readRaw(pid, 'uid')).toBeUndefined();
   });
 });
 

@@ -5,7 +5,8 @@ import type { KernelEvent } from '@procbus/protocol';
 import { describe, expect, test } from 'vitest';
 import type { FoundProcess } from '../src/processes/facts.ts';
 import type { Facts, Image } from '../src/processes/process.ts';
-import type { ProcessTable } from '../src/processes/process-table.ts';
+import type { Proc, ProcessTable } from '../src/processes/process-table.ts';
+import { Reconciler } from '../src/processes/reconciler.ts';
 import { eventOf, exitOf, follow, forkOf, plainFacts, tableOf } from './support/bus.ts';
 
 const uidOf = (uid: number, euid = uid): KernelEvent => ({ ...eventOf('exec', 7), type: 'uid', uid, euid });
@@ -34,6 +35,25 @@ function tableWith(...images: Image[]): ProcessTable {
   follow(table, forkOf(7, 1), uidOf(1000), eventOf('exec', 7));
   expect(factsOf(table).begunBy).toBe(1000);
   return table;
+}
+
+/** Has /proc looked at, where there is only process 7. */
+function look(table: ProcessTable, found: FoundProcess): void {
+  const proc: Proc = {
+    listPids: () => [7],
+    readProcess: () => found,
+    parentOf: () => 0,
+    isHidden: () => false,
+    imageOf: () => expect.fail(),
+  };
+  const reconciler = new Reconciler(
+    table,
+    proc,
+    () => undefined,
+    (events) => void [...events],
+  );
+  reconciler.look();
+  reconciler.close();
 }
 
 const factsOf = (table: ProcessTable, pid = 7): Facts => table.living.get(pid)?.facts ?? expect.fail();
@@ -127,9 +147,68 @@ describe('what happened to a process before /proc told of it', () => {
   });
 });
 
-test('a name that a process has already changes nothing, nor does that of a thread', () => {
+describe('what was forked before /proc told of its parent', () => {
+  test('may have been forked by another program than its parent runs by then', () => {
+    const begun: Facts = { ...plainFacts, ...image, uid: 1000, euid: 1000 };
+    const found: FoundProcess = { startTime: 1n, ppid: 0, facts: begun, readAt: 2n ** 60n + 1000n };
+    const table = tableOf({ readProcess: (pid) => (pid === 7 ? found : undefined) });
+    follow(table, forkOf(8, 7, 2n ** 60n), forkOf(9, 7, 2n ** 60n + 1000n));
+    expect([8, 9].map((pid) => factsOf(table, pid).begunBy)).toEqual([undefined, 1000]);
+    follow(table, { ...commOf('secret'), pid: 8, tid: 8 });
+    expect(factsOf(table, 8)).toMatchObject({ comm: 'secret', begunBy: undefined });
+  });
+});
+
+describe('after a loss', () => {
+  /** Has a table follow events, before some of which others were lost. */
+  const followLossy = (table: ProcessTable, ...events: KernelEvent[]): void => {
+    for (const told of table.follow(events, true)) void told;
+  };
+
+  test('nobody is told a name that may be of a program that nobody told of', () => {
+    const table = tableWith({ ...image, comm: 'next' });
+    followLossy(table, forkOf(8, 7), commOf('other'), { ...commOf('thread'), pid: 8, tid: 9 });
+    expect([factsOf(table), factsOf(table, 8)]).toMatchObject([
+      { comm: 'other', begunBy: undefined },
+      { comm: 'make', begunBy: undefined },
+    ]);
+    follow(table, eventOf('exec', 7));
+    expect(factsOf(table)).toMatchObject({ comm: 'next', begunBy: 1000 });
+  });
+
+  test('names are told again once /proc has been looked at', () => {
+    const table = tableWith();
+    followLossy(table);
+    const facts: Facts = { ...plainFacts, ...image, uid: 1001, euid: 1001, begunBy: 1001 };
+    look(table, { startTime: 2n ** 60n + 7n, ppid: 0, facts, readAt: 2n ** 60n + 1000n });
+    expect(factsOf(table)).toMatchObject({ uid: 1001, begunBy: 1001 });
+    follow(table, commOf('other'));
+    expect(factsOf(table)).toMatchObject({ comm: 'other', begunBy: 1001 });
+  });
+
+  test('a program that may not be looked into any more is nobody’s where users have changed', () => {
+    const closed: Facts = {
+      ...plainFacts,
+      comm: 'make',
+      detail: 'partial',
+      uid: 1001,
+      euid: 1001,
+      begunBy: 1001,
+    };
+    const table = tableWith();
+    look(table, { startTime: 2n ** 60n + 7n, ppid: 0, facts: closed, readAt: 2n ** 60n + 1000n });
+    // What it was given is kept, as far as anybody knows.
+    expect(factsOf(table)).toMatchObject({ uid: 1001, args: ['make'], begunBy: undefined });
+    const same = tableWith();
+    const ofSame = { ...closed, uid: 1000, euid: 1000, begunBy: 1000 };
+    look(same, { startTime: 2n ** 60n + 7n, ppid: 0, facts: ofSame, readAt: 2n ** 60n + 1000n });
+    expect(factsOf(same)).toMatchObject({ uid: 1000, args: ['make'], begunBy: 1000 });
+  });
+});
+
+test('a new name of a thread changes nothing', () => {
   const table = tableWith();
   const facts = factsOf(table);
-  follow(table, commOf('make'), { ...commOf('thread'), tid: 9 });
+  follow(table, { ...commOf('thread'), tid: 9 });
   expect(factsOf(table)).toBe(facts);
 });

@@ -238,7 +238,8 @@ describe('requests', () => {
     const { share, spendAll, pass } = timed();
     share.spend(1, 12_000);
     expect(share.isReady).toBe(false);
-    pass(9999);
+    // Half a second is paid for in advance.
+    pass(11_499);
     expect(share.isReady).toBe(false);
     pass(1);
     expect(spendAll(100)).toBe(1);
@@ -282,6 +283,20 @@ describe('requests', () => {
         }
       }),
     );
+  });
+
+  test('whoever has not taken more than an even part of the work goes on beside one who has', () => {
+    const { share, quotas, pass } = timed();
+    const modest = opened(quotas, anna, slow);
+    expect(share.pay(400)).toBe(true);
+    expect(modest.pay(200)).toBe(true);
+    expect(share.pay(0)).toBe(false);
+    expect(modest.isReady).toBe(false);
+    // An even part is 500 a second, of which a burst of half a second is there.
+    expect(modest.pay(50)).toBe(true);
+    expect(modest.pay(50)).toBe(false);
+    pass(200);
+    expect([share.pay(0), modest.pay(0)]).toEqual([true, true]);
   });
 
   test('debts of many users who came once are forgotten when they are paid', () => {
@@ -332,6 +347,22 @@ describe('turns', () => {
     expect(second.isReady).toBe(false);
     await until('the turn', () => served);
     expect(second.isReady).toBe(true);
+  });
+
+  test('are given to requests and to pieces of what is long in turn', async () => {
+    const share = opened(new Quotas(), anna, brisk);
+    exhaust(share);
+    const served: string[] = [];
+    const wait = (what: string, isPiece: boolean): void => {
+      share.wait(() => {
+        share.spend(1, 0);
+        served.push(what);
+      }, isPiece);
+    };
+    for (const what of ['a', 'b', 'c', 'd']) wait(what, true);
+    for (const what of ['1', '2']) wait(what, false);
+    await until('all turns', () => served.length === 6);
+    expect(served.join('')).toBe('1a2bcd');
   });
 
   test('that are given up go to the next in line', async () => {

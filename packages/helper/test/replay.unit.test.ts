@@ -251,6 +251,24 @@ describe('a replay', () => {
     expect([work, keeper.items]).toEqual([[10, 10, 5, 0], []]);
   });
 
+  test('ends where others are, who may have something held back', () => {
+    const bus = makeBus();
+    const [other, late] = [new Keeper(), new Keeper()];
+    const options = { maxDelay: 10_000 };
+    other.subscribeTo(bus.broadcast, {}, root, options);
+    bus.publish(execs(64));
+    bus.publish(execs(10));
+    expect(other.numbers).toHaveLength(64);
+    late.subscribeTo(bus.broadcast, {}, root, { ...options, since: { epoch: bus.broadcast.epoch, seq: 0 } });
+    settle();
+    expect([other, late].map(({ numbers }) => numbers.length)).toEqual([74, 74]);
+    bus.publish(execs(5));
+    bus.broadcast.close();
+    for (const { numbers } of [other, late]) {
+      expect(numbers).toEqual(Array.from({ length: 79 }, (_, index) => index + 1));
+    }
+  });
+
   test('that is ended tells nothing more', () => {
     const bus = makeBus({}, [], { replayStep: 10 });
     bus.publish(execs(25));

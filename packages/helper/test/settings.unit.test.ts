@@ -44,10 +44,11 @@ scope = "own"
 
 const all = { ...fullGrant, stats: 'all', limits: {} };
 const self = process.geteuid?.() ?? 0;
-const selves = [...new Set([0, self])].map((user) => ({ who: { user }, ...all }));
+const allFor = (who: object): object => ({ who, ...all });
+const selves = [...new Set([0, self])].map((user) => allFor({ user }));
 const group = (name: string): object[] => {
   const gid = groupId(name);
-  return gid === undefined ? [] : [{ who: { group: gid }, ...all }];
+  return gid === undefined ? [] : [allFor({ group: gid })];
 };
 
 const defaults: Settings = {

@@ -62,7 +62,10 @@ describe('a snapshot', () => {
     expect(await client.request(snapshot(7, {}, false))).toEqual(position(610));
     expect(story(client.received)).toEqual(['hello [object Object]', 'processes 7', 'result 7']);
     const parts = client.received.filter(([type]) => type === 'processes');
-    expect(parts.map(([, , processes]) => (processes as unknown[]).length)).toEqual([256, 256, 88]);
+    const sizes = parts.map(([, , processes]) => (processes as unknown[]).length);
+    expect(sizes.length).toBeGreaterThan(2);
+    expect(Math.max(...sizes)).toBeLessThanOrEqual(256);
+    expect(Math.min(...sizes)).toBeGreaterThan(0);
     expect(pidsIn(client, 7)).toEqual(range(600));
   });
 
@@ -178,7 +181,7 @@ describe('a client that does not read its snapshot', () => {
     expect(socket.isPaused()).toBe(true);
 
     client.socket.resume();
-    await client.until('all answers', () => client.received.at(-1)?.[1] === 100);
+    await client.until('all answers', () => client.received.at(-1)?.slice(0, 2).join(' ') === 'result 100');
     expect(pidsIn(client, 1)).toEqual(range(4000));
     const answered = client.received.filter(([type]) => type === 'result').map(([, request]) => request);
     expect(answered).toEqual(requests);

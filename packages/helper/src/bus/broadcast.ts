@@ -153,7 +153,7 @@ export class Broadcast {
    * @throws ProcbusError `bad-filter` or `not-granted`
    */
   snapshot(request: unknown, asker: Asker, ended: boolean): Snapshot {
-    const selection = this.#bind(request, asker, withAlways([]));
+    const selection = this.#bindSnapshot(request, asker);
     const { table } = this.#source;
     const unwatch = table.watchSubtrees(selection.subtrees);
     try {
@@ -162,6 +162,15 @@ export class Broadcast {
     } finally {
       unwatch();
     }
+  }
+
+  /**
+   * Shows what is left of a snapshot as another grant lets see it.
+   *
+   * @throws ProcbusError `not-granted` or `bad-filter` where the grant does not let it go on
+   */
+  regrantSnapshot(snapshot: Snapshot, asker: Asker): void {
+    snapshot.selection = this.#bindSnapshot(snapshot.selection.request, asker);
   }
 
   /** Numbers the events of a batch and hands them, and what was lost, to whom they concern. */
@@ -195,6 +204,10 @@ export class Broadcast {
     clearInterval(this.#heart);
     for (const timer of this.#lingering.values()) clearTimeout(timer);
     for (const group of this.#groups.values()) group.flush();
+  }
+
+  #bindSnapshot(request: unknown, asker: Asker): Selection {
+    return this.#bind(request, asker, withAlways([]));
   }
 
   #bind(request: unknown, asker: Asker, always?: readonly Include[]): Selection {

@@ -8,7 +8,7 @@
  * however costly, takes more of the helper's time than is its user's.
  */
 import { pack, type Loss, type WireEvent } from '@procbus/protocol';
-import { clockOffset, monotonicTime } from '../libc.ts';
+import { clockOffset, monotonicTime, threadTime } from '../libc.ts';
 import type { Moment } from './journal.ts';
 import { packParts } from './parts.ts';
 import type { Delivery, Receiver } from './receiver.ts';
@@ -51,19 +51,19 @@ export class Group {
     const [first] = moments;
     if (first === undefined) return;
     this.#settleUp(first.seq - 1);
-    let begun = performance.now();
+    let begun = threadTime();
     for (const [index, moment] of moments.entries()) {
       if (this.receivers.size === 0) return;
       const wire = this.selection.show(moment.seq, moment);
       if (wire !== undefined) this.#pending.push(wire);
       if (index % clockInterval !== clockInterval - 1) continue;
-      const now = performance.now();
+      const now = threadTime();
       if (now - begun < payInterval) continue;
       this.#spent += now - begun;
       this.#settleUp(moment.seq);
-      begun = performance.now();
+      begun = threadTime();
     }
-    this.#spent += performance.now() - begun;
+    this.#spent += threadTime() - begun;
   }
 
   /** Tells what was taken, now or soon. */
@@ -89,9 +89,9 @@ export class Group {
     if (events.length === 0) return;
     this.#pending = [];
     this.#noteTold(events.length);
-    const begun = performance.now();
+    const begun = threadTime();
     const deliveries = [...deliveriesOf(events, seq)];
-    this.#spent += performance.now() - begun;
+    this.#spent += threadTime() - begun;
     for (const delivery of deliveries) {
       for (const receiver of this.receivers) receiver.deliver(delivery);
     }

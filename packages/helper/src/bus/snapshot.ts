@@ -18,14 +18,15 @@ const pieceTime = 5;
 /** What was true, and when. */
 export class Snapshot {
   readonly position: SnapshotPosition;
-  readonly #selection: Selection;
+  /** What is shown of what is left. */
+  selection: Selection;
   readonly #processes: readonly Standing[];
 
   /** Notes what is true now: what {@link SnapshotPosition} says is `now`. */
   constructor(table: ProcessTable, selection: Selection, ended: boolean, now: SnapshotPosition) {
     const all = [...table.living.values(), ...(ended ? table.endedBefore(now.kernelTime) : [])];
     this.position = now;
-    this.#selection = selection;
+    this.selection = selection;
     this.#processes = all
       .map(({ portrait, parent, endTime, status }) => ({ portrait, parent, endTime, status }))
       .filter(({ portrait }) => isOwn(selection.lens, portrait));
@@ -41,7 +42,7 @@ export class Snapshot {
     let piece: WireProcess[] = [];
     let end = performance.now() + pieceTime;
     for (const process of this.#processes) {
-      const shown = this.#selection.showProcess(process, this.position.kernelTime);
+      const shown = this.selection.showProcess(process, this.position.kernelTime);
       if (shown !== undefined) piece.push(shown);
       if (piece.length < partLimit && performance.now() < end) continue;
       yield piece;

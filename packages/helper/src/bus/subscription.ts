@@ -5,6 +5,7 @@
  * nothing more to tell it becomes one. So there is no seam. One that falls behind replays again, from there.
  */
 import type { FilterRequest, Loss, SubscriptionStart } from '@procbus/protocol';
+import { threadTime } from '../libc.ts';
 import type { Group } from './group.ts';
 import type { Receiver } from './receiver.ts';
 import type { Replay } from './replay.ts';
@@ -86,8 +87,18 @@ export class Subscription {
     if (!this.isReplaying || this.#hasEnded) return;
     this.#turn ??= setImmediate(() => {
       this.#turn = undefined;
-      this.#advance();
+      this.advance();
     });
+  }
+
+  /** Tells the next piece of what happened before, now, if there is room for it. */
+  advance(): void {
+    if (this.#replay === undefined || this.#hasEnded || !this.#receiver.hasRoom()) return;
+    const begun = threadTime();
+    const entries = this.#replay.step();
+    this.#onWork?.(entries, 1000 * (threadTime() - begun));
+    if (entries > 0) this.resume();
+    else this.#join();
   }
 
   /** Goes on from the journal, as its group tells it nothing any more behind a number. */
@@ -116,15 +127,6 @@ export class Subscription {
     if (group.receivers.has(this.#receiver)) group.flush();
     group.receivers.delete(this.#receiver);
     this.#membership.leave();
-  }
-
-  #advance(): void {
-    if (this.#hasEnded || !this.#receiver.hasRoom()) return;
-    const begun = performance.now();
-    const entries = this.#replay?.step() ?? 0;
-    this.#onWork?.(entries, 1000 * (performance.now() - begun));
-    if (entries > 0) this.resume();
-    else this.#join();
   }
 
   #join(): void {

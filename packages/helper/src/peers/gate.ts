@@ -12,7 +12,7 @@ export class Gate {
   #leaveLine: (() => void) | undefined;
   #hasTurn = false;
 
-  /** @param onTurn - called when a piece that was not let through may come again */
+  /** @param onTurn - called when a piece that was not let through may be done, which it should be at once */
   constructor(outbox: Pick<Outbox, 'full'>, share: Pick<Share, 'isReady' | 'wait'>, onTurn: () => void) {
     this.#outbox = outbox;
     this.#share = share;
@@ -20,8 +20,8 @@ export class Gate {
   }
 
   /**
-   * Whether the next piece may be done now. If not, it stands in the line of its user's requests; what the client
-   * has not read yet is up to the caller to wait for.
+   * Whether the next piece may be done now. If not, it stands in the line of its user; what the client has not read
+   * yet is up to the caller to wait for.
    */
   letThrough(): boolean {
     if (this.#outbox.full || this.#leaveLine !== undefined) return false;
@@ -33,7 +33,7 @@ export class Gate {
       this.#leaveLine = undefined;
       this.#hasTurn = true;
       this.#onTurn();
-    });
+    }, true);
     return false;
   }
 

@@ -224,10 +224,11 @@ export class Share {
    * Waits for a turn in the line of all connections of the user.
    *
    * @param onTurn - called once; one request may be handled then, whatever `isReady` says
+   * @param isPiece - whether that is a piece of what takes many turns
    * @returns gives the turn up; to be called by a connection that ends
    */
-  wait(onTurn: () => void): () => void {
-    return this.#account.turns.join(onTurn);
+  wait(onTurn: () => void, isPiece?: boolean): () => void {
+    return this.#account.turns.join(onTurn, isPiece);
   }
 
   /** Counts requests that were handled, and the work that they were. */

@@ -1,46 +1,34 @@
 /*
  * One client, from its hello to its end. A bad frame, a flood or a disconnect ends here and costs
  * nobody else anything.
- *
- * Idea: what comes is decoded frame by frame, and only as fast as it is answered: a client that does not
- * read its answers, or whose user has asked for too much, is not read either.
  */
 import type { Socket } from 'node:net';
 import {
-  checkStructure,
   chooseVersion,
-  clientStructure,
-  FrameDecoder,
   helperMessage,
-  maxClientPayload,
   parseClientMessage,
   ProcbusError,
   requestOf,
-  unpack,
   versions,
   type ClientMessage,
   type HelperHello,
   type StreamPosition,
-  type SubscribeOptions,
 } from '@procbus/protocol';
 import type { Broadcast } from '../bus/broadcast.ts';
-import type { Receiver } from '../bus/receiver.ts';
 import type { Asker } from '../bus/selection.ts';
-import { packSnapshot, type Snapshot } from '../bus/snapshot.ts';
-import type { Subscription } from '../bus/subscription.ts';
 import { clockOffset } from '../libc.ts';
 import { log } from '../log.ts';
 import type { Peer } from './credentials.ts';
+import { Inbox } from './inbox.ts';
 import { Outbox } from './outbox.ts';
-import { Gate } from './gate.ts';
 import type { Granted } from './policy.ts';
 import type { Share } from './quota.ts';
+import { SnapshotSender } from './snapshot-sender.ts';
+import { Subscriptions } from './subscriptions.ts';
 
-/** Subscriptions of one connection at most. */
-const subscriptionLimit = 64;
 /** How long a client that was told to go may take to read why, in ms. */
 const farewellTime = 1000;
-/** How long a client may take to say hello, and to finish a frame that it has begun, in ms. */
+/** How long a client may take to say hello, to finish a frame, and to go on reading a snapshot, in ms. */
 const usualPatience = 10_000;
 
 /** What a session needs to know of the helper it belongs to. */
@@ -55,7 +43,7 @@ export interface Host {
   /** The error `not-granted` for a peer who may see nothing. */
   refusal(peer: Peer): ProcbusError;
   stats(session: Session): Record<string, unknown>;
-  /** How long a client may take to say hello, and to finish a frame that it has begun, in ms; 10,000 if left out. */
+  /** How long a client may take to say hello, to finish a frame, and to go on reading a snapshot, in ms; 10,000 if left out. */
   readonly patience?: number;
 }
 
@@ -75,14 +63,6 @@ export interface ConnectionFigures {
   readonly lost: number;
 }
 
-/** A subscription of this client. */
-interface Held {
-  readonly subscription: Subscription;
-  readonly options: SubscribeOptions;
-  /** Gives back what it takes of the user's. */
-  readonly release: () => void;
-}
-
 export class Session {
   readonly peer: Peer;
   readonly outbox: Outbox;
@@ -91,20 +71,13 @@ export class Session {
   readonly #socket: Socket;
   readonly #share: Share;
   readonly #host: Host;
-  readonly #decoder = new FrameDecoder(maxClientPayload);
-  readonly #held = new Map<number, Held>();
+  readonly #patience: number;
+  readonly #inbox: Inbox;
+  readonly #subscriptions: Subscriptions;
   /** Undefined until the hello. */
   #granted: Granted | undefined;
-  /** What came and is not decoded yet, and the frames of the piece that is being decoded. */
-  readonly #chunks: Buffer[] = [];
-  #payloads: Generator<Buffer, void, undefined> | undefined;
   /** A snapshot that is on its way, behind which the next request waits. */
-  #sending: { readonly resume: () => void; readonly stop: () => void } | undefined;
-  /** Gives up the place in the line of the user's requests. */
-  #leaveLine: (() => void) | undefined;
-  #deadline: NodeJS.Timeout | undefined;
-  /** Whether the client has said all that it will ever say. */
-  #heardAll = false;
+  #snapshot: SnapshotSender | undefined;
   #leaving = false;
 
   /** @param share - closed by who has opened it, after the socket has closed */
@@ -113,28 +86,31 @@ export class Session {
     this.peer = peer;
     this.#share = share;
     this.#host = host;
+    this.#patience = host.patience ?? usualPatience;
     this.outbox = new Outbox(socket, share, host.outboxLimit());
-    socket.on('data', (chunk) => {
-      // Nobody listens any more to one who has been told to go.
-      if (this.#leaving) return;
-      this.#chunks.push(chunk);
-      this.#work();
-    });
-    socket.on('drain', () => {
-      for (const { subscription } of this.#held.values()) subscription.resume();
-      this.#sending?.resume();
-      this.#work();
-    });
+    this.#subscriptions = new Subscriptions(host.broadcast, this.outbox, share, (reason) =>
+      this.leave(reason),
+    );
     // A client that shuts down its own side may still wait for the rest of a snapshot.
     socket.allowHalfOpen = true;
-    socket.on('end', () => {
-      this.#heardAll = true;
-      this.#work();
+    this.#inbox = new Inbox(socket, share, this.#patience, {
+      isBusy: () => this.#snapshot !== undefined || this.outbox.full,
+      hasGreeted: () => this.#granted !== undefined,
+      answer: (value) => this.#answer(value),
+      finish: () => {
+        this.#subscriptions.endAll();
+        socket.end();
+      },
+      giveUp: (error) => this.#end(refusal(null, error)),
+    });
+    socket.on('drain', () => {
+      this.#subscriptions.resume();
+      this.#snapshot?.resume();
+      this.#inbox.work();
     });
     // The close that follows says all there is to say: the peer went away.
     socket.on('error', () => undefined);
     socket.on('close', () => this.#close());
-    this.#expectMore();
   }
 
   /** What it costs, and what it was told. */
@@ -145,7 +121,7 @@ export class Session {
       pid: peer.pid,
       uid: peer.uid,
       software,
-      subscriptions: this.#held.size,
+      subscriptions: this.#subscriptions.size,
       queuedBytes,
       lag,
       delivered,
@@ -171,99 +147,22 @@ export class Session {
       if (JSON.stringify(granted) === JSON.stringify(this.#granted)) return;
       this.#granted = granted;
       this.#share.limits = granted.limits;
-      for (const { subscription, options } of this.#held.values()) {
-        this.#host.broadcast.regrant(subscription, this.#asker, options);
-      }
+      this.#subscriptions.regrant(this.#asker);
+      const snapshot = this.#snapshot?.snapshot;
+      if (snapshot !== undefined) this.#host.broadcast.regrantSnapshot(snapshot, this.#asker);
     } catch (error) {
       if (!(error instanceof ProcbusError)) throw error;
       this.leave(new ProcbusError('not-granted', error.message, { remedy: error.remedy }));
     }
   }
 
-  /** Decodes and answers what has come, as far as it may be answered now. */
-  #work(): void {
-    while (!this.#leaving && this.#sending === undefined && this.#leaveLine === undefined) {
-      if (this.outbox.full) return this.#waitUntilRead();
-      if (this.#payloads === undefined && this.#chunks.length === 0) return this.#waitForMore();
-      if (!this.#share.isReady) return this.#standInLine();
-      this.#answerNext();
-    }
-  }
-
-  /** Everything has been answered. */
-  #waitForMore(): void {
-    if (this.#heardAll) {
-      this.#unsubscribeAll();
-      this.#socket.end();
-    } else {
-      this.#expectMore();
-      this.#socket.resume();
-    }
-  }
-
-  /** Until what waits has been read, nothing is heard, and so nothing expected. */
-  #waitUntilRead(): void {
-    this.#stopExpecting();
-    this.#socket.pause();
-  }
-
-  #standInLine(): void {
-    this.#stopExpecting();
-    this.#socket.pause();
-    this.#leaveLine = this.#share.wait(() => {
-      this.#leaveLine = undefined;
-      this.#answerNext();
-      this.#work();
-    });
-  }
-
-  /** Answers the next frame, if one is complete, and charges the time that it takes. */
-  #answerNext(): void {
-    const begun = performance.now();
-    try {
-      this.#payloads ??= this.#decoder.push(this.#chunks.shift() as Buffer);
-      const { value: payload, done } = this.#payloads.next();
-      if (done === true) {
-        this.#payloads = undefined;
-        return;
-      }
-      this.#stopExpecting();
-      checkStructure(payload, clientStructure);
-      this.#share.spend(1, 0);
-      this.#answer(unpack(payload));
-    } catch (error) {
-      // Where a frame cannot be read, the rest of the stream cannot be trusted either.
-      this.#end(this.#refusal(null, error));
-    } finally {
-      this.#share.spend(0, since(begun));
-    }
-  }
-
-  /** A hello, and the rest of a frame that has begun, have to come soon. */
-  #expectMore(): void {
-    if (this.#granted !== undefined && this.#decoder.pending === 0) return;
-    const { patience = usualPatience } = this.#host;
-    const [code, what] =
-      this.#granted === undefined
-        ? (['hello-expected', 'no hello'] as const)
-        : (['bad-frame', 'half a frame'] as const);
-    this.#deadline ??= setTimeout(() => {
-      this.#end(this.#refusal(null, new ProcbusError(code, `${what} within ${patience / 1000} s`)));
-    }, patience);
-  }
-
-  #stopExpecting(): void {
-    clearTimeout(this.#deadline);
-    this.#deadline = undefined;
-  }
-
   #answer(value: unknown): void {
     try {
       this.#handle(parseClientMessage(value));
     } catch (error) {
-      const refusal = this.#refusal(requestOf(value), error);
-      if (this.#granted === undefined) this.#end(refusal);
-      else this.outbox.send(refusal);
+      const told = refusal(requestOf(value), error);
+      if (this.#granted === undefined) this.#end(told);
+      else this.outbox.send(told);
     }
   }
 
@@ -285,15 +184,12 @@ export class Session {
     }
     switch (message.type) {
       case 'subscribe':
-        return this.#subscribe(message.request, message.filter, message.options);
+        return this.#subscriptions.add(message.request, message.filter, this.#asker, message.options);
       case 'unsubscribe':
-        this.#unsubscribe(message.subscription);
+        this.#subscriptions.end(message.subscription);
         return this.#result(message.request, null);
-      case 'snapshot': {
-        const snapshot = this.#host.broadcast.snapshot(message.filter, this.#asker, message.ended);
-        this.#share.spend(0, snapshot.size);
-        return this.#snapshot(message.request, snapshot);
-      }
+      case 'snapshot':
+        return this.#list(message.request, message.filter, message.ended);
       case 'ping':
         return this.#result(message.request, helperMessage.position(this.#position()));
       case 'stats':
@@ -315,104 +211,20 @@ export class Session {
     return { uid: this.peer.uid, grant: this.#granted as Granted };
   }
 
-  #subscribe(request: number, filter: unknown, options: SubscribeOptions): void {
-    if (this.#held.has(request)) {
-      throw new ProcbusError('subscription-in-use', `there is a subscription ${request} already`);
-    }
-    if (this.#held.size >= subscriptionLimit) {
-      throw new ProcbusError('too-many-subscriptions', `at most ${subscriptionLimit} in one connection`, {
-        remedy: 'Unsubscribe first, or open another connection.',
-      });
-    }
-    const discharge = this.#share.subscribe();
-    const { receiver, gate } = this.#receiver(request, options);
-    const release = (): void => {
-      gate.close();
-      discharge();
-    };
-    try {
-      const onWork = (entries: number, time: number): void => this.#share.spend(0, Math.max(entries, time));
-      const { broadcast } = this.#host;
-      const subscription = broadcast.subscribe(filter, this.#asker, options, receiver, onWork);
-      this.#held.set(request, { subscription, options, release });
-      this.#result(request, helperMessage.subscriptionStart(subscription.start));
-      subscription.begin();
-    } catch (error) {
-      release();
-      throw error;
-    }
-  }
-
-  /** Where the events of a subscription go; a replay stands in the line of the user's requests. */
-  #receiver(request: number, { onLag }: SubscribeOptions): { receiver: Receiver; gate: Gate } {
+  /** Its further requests wait until the client has got all of it. */
+  #list(request: number, filter: unknown, ended: boolean): void {
+    const snapshot = this.#host.broadcast.snapshot(filter, this.#asker, ended);
+    this.#share.spend(0, snapshot.size);
     const { outbox } = this;
-    const subscription = (): Subscription | undefined => this.#held.get(request)?.subscription;
-    const isReplaying = (): boolean => subscription()?.isReplaying === true;
-    const gate = new Gate(outbox, this.#share, () => subscription()?.resume());
-    const receiver: Receiver = {
-      deliver: (delivery) => {
-        if (isReplaying()) outbox.replay(request, delivery);
-        else if (!outbox.deliver(request, delivery) && onLag === 'disconnect') this.#fallBehind(request);
+    const by = { outbox, share: this.#share, patience: this.#patience };
+    this.#snapshot = new SnapshotSender(request, snapshot, by, {
+      done: () => {
+        this.#snapshot = undefined;
+        this.#result(request, helperMessage.snapshotPosition(snapshot.position));
+        this.#inbox.work();
       },
-      lose: (loss) => (isReplaying() ? outbox.tell(request, loss) : outbox.lose(request, loss)),
-      hasRoom: () => gate.letThrough(),
-      pay: (time) => this.#share.pay(time),
-      fallBehind: (seq) => subscription()?.fallBehind(seq),
-    };
-    return { receiver, gate };
-  }
-
-  /** Not from within the delivery, in which others are told too. */
-  #fallBehind(subscription: number): void {
-    queueMicrotask(() =>
-      this.leave(
-        new ProcbusError('lagged', `subscription ${subscription} has not been read in time`, {
-          remedy: 'Read faster, ask for fewer events, or subscribe without onLag: disconnect.',
-        }),
-      ),
-    );
-  }
-
-  #unsubscribe(id: number): void {
-    const held = this.#held.get(id);
-    if (held === undefined) {
-      throw new ProcbusError('no-such-subscription', `there is no subscription ${id}`);
-    }
-    held.subscription.end();
-    this.#held.delete(id);
-    this.outbox.forget(id);
-    held.release();
-  }
-
-  /** Sends a snapshot part by part, as the client reads it; its further requests wait meanwhile. */
-  #snapshot(request: number, snapshot: Snapshot): void {
-    const pieces = snapshot.pieces();
-    let turn: NodeJS.Immediate | undefined;
-    const sendMore = (): void => {
-      turn = undefined;
-      if (!gate.letThrough()) return;
-      const begun = performance.now();
-      const { value: piece } = pieces.next();
-      for (const part of packSnapshot(piece ?? [])) {
-        this.outbox.sendPacked(helperMessage.processesHead(request), part);
-      }
-      this.#share.spend(0, since(begun));
-      if (piece !== undefined) return resume();
-      this.#sending = undefined;
-      this.#result(request, helperMessage.snapshotPosition(snapshot.position));
-      this.#work();
-    };
-    const resume = (): void => {
-      turn ??= setImmediate(sendMore);
-    };
-    const gate = new Gate(this.outbox, this.#share, resume);
-    const stop = (): void => {
-      clearImmediate(turn);
-      gate.close();
-    };
-    this.#sending = { resume, stop };
-    this.#socket.pause();
-    resume();
+      giveUp: (error) => this.leave(error),
+    });
   }
 
   #hello(version: number, { scope, detail, events }: Granted): HelperHello {
@@ -427,14 +239,6 @@ export class Session {
 
   #result(request: number, value: unknown): void {
     this.outbox.send(helperMessage.result(request, value));
-  }
-
-  /** What a client is told of an error; one that nobody expects is logged. */
-  #refusal(request: number | null, error: unknown): readonly unknown[] {
-    if (!(error instanceof ProcbusError)) log(`a request failed: ${(error as Error).stack}`);
-    const told =
-      error instanceof ProcbusError ? error : new ProcbusError('internal', 'procbusd failed, see its log');
-    return helperMessage.error(request, told);
   }
 
   /** Ends the connection, with a last message behind all that has happened so far. */
@@ -458,19 +262,17 @@ export class Session {
 
   #stop(): void {
     this.#leaving = true;
-    this.#stopExpecting();
-    this.#leaveLine?.();
-    this.#sending?.stop();
-    this.#sending = undefined;
-    this.#unsubscribeAll();
-  }
-
-  #unsubscribeAll(): void {
-    for (const id of this.#held.keys()) this.#unsubscribe(id);
+    this.#inbox.close();
+    this.#snapshot?.close();
+    this.#snapshot = undefined;
+    this.#subscriptions.endAll();
   }
 }
 
-/** µs since a time on the clock of `performance.now()`. */
-function since(begun: number): number {
-  return 1000 * (performance.now() - begun);
+/** What a client is told of an error; one that nobody expects is logged. */
+function refusal(request: number | null, error: unknown): readonly unknown[] {
+  if (!(error instanceof ProcbusError)) log(`a request failed: ${(error as Error).stack}`);
+  const told =
+    error instanceof ProcbusError ? error : new ProcbusError('internal', 'procbusd failed, see its log');
+  return helperMessage.error(request, told);
 }

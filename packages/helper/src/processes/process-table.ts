@@ -11,7 +11,7 @@
 import type { KernelEvent } from '@procbus/protocol';
 import { startPrecision, type FoundProcess } from './facts.ts';
 import { Process, type Facts, type Image } from './process.ts';
-import { imageOf, renamed } from './program.ts';
+import { imageOf, inherited, renamed } from './program.ts';
 import { Subtrees } from './subtrees.ts';
 import { beginningOf, endOf, type Told } from './told.ts';
 
@@ -113,8 +113,11 @@ export class ProcessTable {
   /**
    * Brings the table up to date, event by event, and says of each which process it is about. Where
    * events were lost, what must have happened before is told as synthetic events in between.
+   *
+   * @param isLossy - whether some were lost before some of these
    */
-  *follow(events: Iterable<KernelEvent>): Generator<Told, void, undefined> {
+  *follow(events: Iterable<KernelEvent>, isLossy = false): Generator<Told, void, undefined> {
+    if (isLossy) for (const process of this.#living.values()) process.isInDoubt = true;
     for (const event of events) {
       yield* this.#missed(event);
       const formerUid = event.type === 'uid' ? this.#lastOf(event.pid)?.facts.uid : undefined;
@@ -178,8 +181,9 @@ export class ProcessTable {
     const known = this.#living.get(pid);
     if (known !== undefined) return known;
     const parent = this.#lastOf(ppid);
-    const process = this.#add(pid, kernelTime, parent, parent?.facts ?? unknownFacts);
-    process.readAt = parent?.readAt ?? 0n;
+    const facts = parent === undefined ? unknownFacts : inherited(parent, kernelTime);
+    const process = this.#add(pid, kernelTime, parent, facts);
+    process.isInDoubt = parent?.isInDoubt ?? false;
     if (parent?.endTime !== undefined) this.#orphan(process);
     return process;
   }

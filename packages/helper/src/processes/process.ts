@@ -44,8 +44,10 @@ export class Process {
   /** ns of CLOCK_MONOTONIC; for those that are older than the helper, exact to 10 ms. */
   readonly startTime: bigint;
   facts: Facts;
-  /** When /proc told its facts, or its parent's: in ns of CLOCK_MONOTONIC, 0 for never. Events from before are part of these. */
+  /** When /proc told its facts, in ns of CLOCK_MONOTONIC; 0 for never. Events from before are part of these. */
   readAt = 0n;
+  /** Whether events were lost since its facts were known for certain: it may be another user's by now. */
+  isInDoubt = false;
   /** The parent as it is now; children get another one when theirs ends. */
   parent: Process | undefined;
   readonly children: Set<Process> = new Set();

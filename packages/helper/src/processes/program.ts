@@ -8,6 +8,12 @@
 import type { KernelEvent } from '@procbus/protocol';
 import type { Facts, Image, Process } from './process.ts';
 
+/** The facts of a process that was forked by another one at a time. */
+export function inherited({ facts, readAt }: Process, kernelTime: bigint): Facts {
+  // That one may have begun another program since.
+  return kernelTime >= readAt ? facts : { ...facts, begunBy: undefined };
+}
+
 /** What an exec changes; where the program could not be read in time, the rest most likely is as it was. */
 export function imageOf({ facts, readAt }: Process, { kernelTime }: KernelEvent, image: Image): Image {
   const { uid, comm, cwd, cgroup, container, begunBy } = facts;
@@ -32,14 +38,14 @@ const unread = { exe: undefined, args: undefined, argsTruncated: undefined };
 
 /** The facts of a process once it, or one of its threads, has another name. */
 export function renamed(
-  { facts, readAt }: Process,
+  { facts, readAt, isInDoubt }: Process,
   { kernelTime, pid, tid, comm }: KernelEvent & { type: 'comm' },
 ): Facts {
-  // It may be the name of an earlier program.
-  const isCertain = kernelTime >= readAt || comm === facts.comm;
+  // It may be the name of an earlier program, or of one that nobody told of.
+  const isCertain = (kernelTime >= readAt && !isInDoubt) || comm === facts.comm;
   const begunBy = isCertain ? facts.begunBy : undefined;
-  const name = pid === tid ? comm : facts.comm;
-  return name === facts.comm && begunBy === facts.begunBy ? facts : { ...facts, comm: name, begunBy };
+  if (pid === tid) return { ...facts, comm, begunBy };
+  return begunBy === facts.begunBy ? facts : { ...facts, begunBy };
 }
 
 function isSame(one: Image, other: Image): boolean {

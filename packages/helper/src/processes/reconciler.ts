@@ -115,7 +115,9 @@ export class Reconciler {
   }
 
   /** Takes in what has changed; a program that is another one is told as an exec. */
-  *#refresh(process: Process, { ppid, facts }: FoundProcess): Generator<Told> {
+  *#refresh(process: Process, { ppid, facts, readAt }: FoundProcess): Generator<Told> {
+    process.readAt = readAt;
+    process.isInDoubt = false;
     const { exe, detail, begunBy } = process.facts;
     const isClosed = detail === 'complete' && facts.detail !== 'complete';
     process.facts = isClosed ? { ...facts, ...programOf(process.facts) } : facts;

@@ -59,7 +59,7 @@ export function makeBus(
   const broadcast = new Broadcast(source, { linger: 0, ...options });
   const publish: Bus['publish'] = (events, lost = 0) => {
     introduce(table, events);
-    broadcast.publish({ ...batchOf(lost), events: table.follow(events) });
+    broadcast.publish({ ...batchOf(lost), events: table.follow(events, lost !== 0) });
   };
   return { broadcast, table, interests, publish };
 }

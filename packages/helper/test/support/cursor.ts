@@ -16,15 +16,15 @@ export function followCursor(received: readonly Message[], subscription: number,
   for (const message of received) {
     if (message[1] !== subscription) continue;
     if (message[0] === 'events') {
-      const [, , seq, , events] = message as unknown as [string, number, number, bigint, unknown[][]];
-      for (const [, number] of events as [string, number][]) {
+      const [, , seq, , events] = message as [string, number, number, bigint, [string, number][]];
+      for (const [, number] of events) {
         expect(number).toBeGreaterThan(cursor);
         expect(number).toBeLessThanOrEqual(seq);
       }
       expect(seq).toBeGreaterThanOrEqual(cursor);
       cursor = seq;
     } else if (message[0] === 'lost') {
-      const [, , , , , , from, to] = message as unknown as [...unknown[], number, number];
+      const [from, to] = message.slice(6) as [number, number];
       // A replay may begin with a loss at the cursor itself.
       expect(from).toBeGreaterThan(isFirst ? cursor - 1 : cursor);
       cursor = Math.max(cursor, to);

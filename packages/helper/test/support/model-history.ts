@@ -126,7 +126,7 @@ export class History {
     const lossless = told.length === batch.length;
     this.#isLossless &&= lossless;
     const beings = new Map(told.map(({ event, being }) => [event, being]));
-    this.#tell(this.#check(this.table.follow(beings.keys()), beings), batch.length - told.length);
+    this.#tell(this.#check(this.table.follow(beings.keys(), !lossless), beings), batch.length - told.length);
     for (const process of this.table.living.values()) {
       if (descendsFromItself(process)) this.faults.push(`${process.id} descends from itself`);
     }

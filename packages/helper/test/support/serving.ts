@@ -33,9 +33,12 @@ export interface Serving extends Bus {
 
 const eventLoop = new EventLoop();
 
+/** A test publishes as much in a moment as a machine does in a minute: the work that makes is nobody's to pay for. */
+const amply: Partial<Limits> = { workPerSecond: 1e12 };
+
 /** Everything, but for what a test wants otherwise. */
 export function granted(limits: Partial<Limits> = {}, grant: Partial<Grant> = {}): Granted {
-  return { ...fullGrant, stats: 'all', ...grant, limits: { ...defaultLimits, ...limits } };
+  return { ...fullGrant, stats: 'all', ...grant, limits: { ...defaultLimits, ...amply, ...limits } };
 }
 
 /** What a test may have otherwise. */

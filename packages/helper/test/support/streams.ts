@@ -71,7 +71,7 @@ const untimed: fc.Arbitrary<Untimed> = fc.oneof(
     }),
   },
   fc.record({ type: fc.constant('coredump' as const), ...ofThread, ppid: pid }),
-) as fc.Arbitrary<Untimed>;
+);
 
 /** What is published in one go. */
 export interface Publication {
@@ -166,13 +166,13 @@ export const plainRequest: fc.Arbitrary<FilterRequest> = fc.record(rest, { requi
 /** Whatever somebody can ask for. */
 export const request: fc.Arbitrary<FilterRequest> = fc
   .tuple(plainRequest, someConditions, fc.option(someConditions, { nil: undefined }))
-  .map(([plain, where, not]) => ({ ...plain, ...where, ...(not === undefined ? {} : { not }) }));
+  .map(([plain, where, not]) => Object.assign({}, plain, where, not === undefined ? {} : { not }));
 
 /** A request without the conditions that are refused. */
-export function allowed({ not, ...request }: FilterRequest, { detail }: Grant): FilterRequest {
+export function allowed({ not, ...filter }: FilterRequest, { detail }: Grant): FilterRequest {
   const within = <Given extends object>(given: Given): Given =>
     Object.fromEntries(
       Object.entries(given).filter(([field]) => field === 'include' || tells(detail, field as 'comm')),
     ) as Given;
-  return { ...within(request), ...(not === undefined ? {} : { not: within(not) }) };
+  return { ...within(filter), ...(not === undefined ? {} : { not: within(not) }) };
 }
