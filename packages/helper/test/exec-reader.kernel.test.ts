@@ -133,7 +133,8 @@ kernelSuite('the exec reader', [needsProgram('gcc')], () => {
     const execsOf = listen();
     const reader = await start();
     const pids: number[] = [];
-    for (let nth = 1; nth <= 50; nth++) pids.push((await run(actor(), ['uid', '1234'])).pid);
+    // Really and in effect: of one who acts for somebody else, the events before tell.
+    for (let nth = 1; nth <= 50; nth++) pids.push((await run(actor(), ['become', '1234', '1234'])).pid);
     const known = pids.map((pid) => reader.imageOf(execsOf(pid)[0] as KernelEvent).begunBy);
     expect(known.filter((uid) => uid !== 0 && uid !== undefined)).toEqual([]);
     // Most of them are read before they get that far.
