@@ -55,7 +55,15 @@ const stations = ['kernel', 'processes', 'bus', 'peers'];
 const helper = join('packages', 'helper', 'src');
 
 /** What only main.ts and its neighbours use. */
-const besideMain = ['hangup.ts', 'install.ts', 'options.ts', 'settings.ts', 'stats.ts', 'systemd.ts'];
+const besideMain = [
+  'hangup.ts',
+  'install.ts',
+  'kept-socket.ts',
+  'options.ts',
+  'settings.ts',
+  'stats.ts',
+  'systemd/',
+];
 
 /**
  * What a file of the helper may import of the helper, by paths below `src`: a file's own, or a folder's
@@ -68,6 +76,8 @@ function allowed(file: string): string[] {
   if (folder === 'libc') return ['libc/native.ts'];
   // What the configuration is about: rules and limits, and the names of users and groups.
   if (folder === 'config') return ['config/', 'peers/policy.ts', 'peers/quota.ts', 'libc.ts'];
+  // What a service manager is told and gives, whoever listens.
+  if (folder === 'systemd') return ['systemd/', ...below];
   const station = stations.indexOf(folder);
   if (station >= 0) return [...stations.slice(0, station + 1).map((name) => `${name}/`), ...below];
   switch (file) {
@@ -79,8 +89,9 @@ function allowed(file: string): string[] {
     case 'install.ts':
       return ['config/', 'libc.ts', 'safe-program.ts'];
     case 'hangup.ts':
-    case 'systemd.ts':
       return ['libc.ts'];
+    case 'kept-socket.ts':
+      return ['kernel/', 'systemd/', ...below];
     case 'stats.ts':
       return [...stations.map((name) => `${name}/`), ...below];
     case 'options.ts':

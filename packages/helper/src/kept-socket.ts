@@ -46,7 +46,7 @@ function takeOver(service: Service, receiveBuffer: number): Connector | undefine
   const ledger = new Ledger(ledgerFd);
   try {
     const connector = new Connector(receiveBuffer, { fd, ledger });
-    log(`going on where the last procbusd has ended, with ${connector.backlog} events since`);
+    log(`going on where the last procbusd has ended, with ${connector.backlog.length} events since`);
     return connector;
   } catch (error) {
     ledger.close();

@@ -7,6 +7,13 @@
 export * from './libc/accounts.ts';
 export * from './libc/clocks.ts';
 export * from './libc/files.ts';
-export { allocate, SystemError, watchReadable, type NativeMemory, type Watch } from './libc/native.ts';
+export {
+  allocate,
+  mapShared,
+  SystemError,
+  watchReadable,
+  type NativeMemory,
+  type Watch,
+} from './libc/native.ts';
 export * from './libc/sockets.ts';
 export * from './libc/threads.ts';

@@ -5,12 +5,13 @@
  *   → the clients
  */
 import { readFileSync, writeSync } from 'node:fs';
-import { exitStatusOf, helperMessage, packFrame, ProcbusError } from '@procbus/protocol';
-import { Broadcast } from './bus/broadcast.ts';
+import { exitStatusOf, helperMessage, packFrame, ProcbusError, type KernelEvent } from '@procbus/protocol';
+import { Broadcast, type ToldBatch } from './bus/broadcast.ts';
 import { Journal } from './bus/journal.ts';
 import { checkConfig } from './config/summary.ts';
 import { onHangup } from './hangup.ts';
-import { Connector } from './kernel/connector.ts';
+import { keptNames, openKeptConnector } from './kept-socket.ts';
+import type { Connector } from './kernel/connector.ts';
 import { KernelStream } from './kernel/kernel-stream.ts';
 import * as libc from './libc.ts';
 import { log, logLoss } from './log.ts';
@@ -25,7 +26,8 @@ import { Reconciler } from './processes/reconciler.ts';
 import { userName } from './processes/users.ts';
 import { readSettings, type Settings } from './settings.ts';
 import { connectionStats, EventLoop, helperStats } from './stats.ts';
-import { inheritedSocket, notify } from './systemd.ts';
+import { Service, type Vitals } from './systemd/service.ts';
+import { Status } from './systemd/status.ts';
 
 /** Runs the helper until it is told to stop; returns the exit status. */
 export async function main(args: readonly string[]): Promise<number> {
@@ -53,7 +55,10 @@ export async function main(args: readonly string[]): Promise<number> {
 
 async function run(options: Options, initial: Settings, stopped: Promise<string>): Promise<void> {
   let settings = initial;
-  const connector = openConnector(options, settings);
+  // Whatever started the client of a private helper is no concern of ours.
+  const service = new Service(options.connection === undefined ? process.env : {}, keptNames);
+  const connector = openConnector(options, settings, service);
+  const { ledger } = connector;
   const reader = new ExecReader();
   const proc = procOf(reader);
   const table = new ProcessTable(proc);
@@ -69,9 +74,13 @@ async function run(options: Options, initial: Settings, stopped: Promise<string>
       reconciler.lookIfDue();
     },
   } satisfies ConstructorParameters<typeof Broadcast>[0];
-  const broadcast = new Broadcast(source, { journal });
+  const broadcast = new Broadcast(source, { journal, predecessor: ledger?.predecessor });
+  const publish = (batch: ToldBatch): void => {
+    broadcast.publish(batch);
+    if (ledger !== undefined) ledger.reached = broadcast.seq + stream.pending;
+  };
   const stream = new KernelStream(connector, (batch) => {
-    broadcast.publish({ ...batch, events: table.follow(batch.events, batch.lost !== 0) });
+    publish({ ...batch, events: table.follow(batch.events, batch.lost !== 0) });
     if (batch.lost !== 0) reconciler.schedule();
     logLoss(batch.lost);
   });
@@ -80,15 +89,17 @@ async function run(options: Options, initial: Settings, stopped: Promise<string>
     proc,
     () => stream.catchUp(),
     (events) =>
-      broadcast.publish({
+      publish({
         events,
         lost: 0,
         kernelTime: libc.monotonicTime(),
         clockOffset: libc.clockOffset(),
       }),
   );
+  if (ledger !== undefined) ledger.epoch = broadcast.epoch;
   // Events first, then who lives already: so nobody is missed in between.
   connector.setInterest(broadcast.interest);
+  followBacklog(connector.backlog, { reader, table, stream });
   table.scan();
   const eventLoop = new EventLoop();
   const server = new Server({
@@ -122,7 +133,14 @@ async function run(options: Options, initial: Settings, stopped: Promise<string>
       await Promise.race([server.serve(options.connection), stopped]);
     } else {
       await reader.start();
-      await serveSocket(options, settings, server, connector, { reload, stopped });
+      const status = new Status(broadcast.seq, performance.now());
+      await serveSocket(options, settings, server, connector, {
+        service,
+        isAlive: (ms) => stream.hears(ms),
+        status: () => status.line(server.size, broadcast.seq, performance.now()),
+        reload,
+        stopped,
+      });
     }
   } finally {
     reconciler.close();
@@ -137,8 +155,21 @@ async function run(options: Options, initial: Settings, stopped: Promise<string>
 /** Names for people who are refused. */
 const names = { userName, groupName: libc.groupNameOf, groupsOf: libc.groupsOf };
 
+/** What had happened before we began, told by the socket of the last helper, is followed from where it begins. */
+function followBacklog(
+  backlog: readonly KernelEvent[],
+  { reader, table, stream }: { reader: ExecReader; table: ProcessTable; stream: KernelStream },
+): void {
+  const [first] = backlog;
+  if (first === undefined) return;
+  reader.expectLate(backlog);
+  table.scan(first.kernelTime);
+  stream.catchUp();
+}
+
 /** What the outside may ask of a helper that serves. */
-interface Calls {
+interface Calls extends Vitals {
+  readonly service: Service;
   readonly reload: () => void;
   readonly stopped: Promise<string>;
 }
@@ -149,9 +180,9 @@ async function serveSocket(
   { socket }: Settings,
   server: Server,
   connector: Connector,
-  { reload, stopped }: Calls,
+  { service, reload, stopped, ...vitals }: Calls,
 ): Promise<void> {
-  const inherited = inheritedSocket(process.env);
+  const inherited = service.listening;
   if (inherited !== undefined && options.socket !== undefined) {
     throw new ProcbusError('usage', 'a socket was handed over, so --socket has no meaning', {
       remedy: 'Leave --socket out, or start procbusd without socket activation.',
@@ -161,16 +192,19 @@ async function serveSocket(
   try {
     // Before anybody hears that we are ready: from then on SIGHUP must not end us.
     const gone = new Promise<string>((resolve) => {
-      onHangup(reload, () => resolve('SIGHUP, as its terminal has gone'));
+      onHangup(
+        () => service.reload(reload),
+        () => resolve('SIGHUP, as its terminal has gone'),
+      );
     });
     server.listen(claimed?.fd ?? (inherited as number));
     const where = claimed === undefined ? 'the socket handed over' : socket.path;
     const { receiveBuffer } = connector;
     const buffer = receiveBuffer < 2 ** 20 ? `${receiveBuffer} bytes` : `${receiveBuffer / 2 ** 20} MiB`;
     log(`${version} listening at ${where}; the kernel may queue ${buffer} of events`);
-    notify(process.env, 'READY=1');
+    service.ready(vitals);
     log(`stopping on ${await Promise.race([stopped, gone])}`);
-    notify(process.env, 'STOPPING=1');
+    service.stopping();
   } finally {
     claimed?.release();
   }
@@ -180,9 +214,9 @@ async function serveSocket(
 const told = new WeakSet<ProcbusError>();
 
 /** Opens the connector; a private helper tells its one client why it could not. */
-function openConnector({ connection }: Options, { receiveBuffer }: Settings): Connector {
+function openConnector({ connection }: Options, { receiveBuffer }: Settings, service: Service): Connector {
   try {
-    return new Connector(receiveBuffer);
+    return openKeptConnector(service, receiveBuffer);
   } catch (error) {
     if (connection !== undefined && error instanceof ProcbusError) {
       writeSync(connection, packFrame(helperMessage.goodbye(error)));

@@ -99,9 +99,9 @@ export class Connector {
     while (events.length < limit && this.#ring.receive(this.fd, events, this.#onTaken) === ringSlots);
   }
 
-  /** Events that have left the socket and are not drained. */
-  get backlog(): number {
-    return this.#backlog.length;
+  /** What has left a socket that we go on with, and is not drained. */
+  get backlog(): readonly KernelEvent[] {
+    return this.#backlog;
   }
 
   /** How many events the kernel has dropped since the last call, exactly: what did not fit its queue. */

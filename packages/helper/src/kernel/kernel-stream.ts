@@ -56,7 +56,7 @@ export class KernelStream {
 
   /** Events that were taken from the kernel and are not handed on yet. */
   get pending(): number {
-    return this.#connector.backlog + this.#queue.length + this.#exits.size;
+    return this.#connector.backlog.length + this.#queue.length + this.#exits.size;
   }
 
   /** Stops watching, and hands on what has been told so far. The connector stays open. */

@@ -44,6 +44,8 @@ export class ExecReader {
   /** One for each share of the CPUs; none before the start. */
   #threads: readonly ReaderThread[] = [];
   #started: Promise<void> | undefined;
+  /** Execs of which nothing is left. */
+  readonly #gone = new Set<KernelEvent>();
   /** What was read and not asked for yet, by pid and time. */
   readonly #read = new Map<string, { readonly kernelTime: bigint; readonly image: Image }>();
 
@@ -69,8 +71,20 @@ export class ExecReader {
     await Promise.all(this.#threads.map(async ({ ready, ended }) => Promise.race([ready, ended])));
   }
 
+  /** Events from before our time are going to be asked about: what another exec or another process followed is gone. */
+  expectLate(events: readonly KernelEvent[]): void {
+    const isFollowed = new Set<number>();
+    for (const event of events.toReversed()) {
+      if (event.pid !== event.tid) continue;
+      if (event.type === 'exec' && isFollowed.has(event.pid)) this.#gone.add(event);
+      if (event.type === 'exec' || event.type === 'fork') isFollowed.add(event.pid);
+    }
+  }
+
   /** The program that a process began with an exec. */
-  imageOf({ pid, kernelTime, cpu }: KernelEvent): Image {
+  imageOf(exec: KernelEvent): Image {
+    if (this.#gone.delete(exec)) return decodeImage({});
+    const { pid, kernelTime, cpu } = exec;
     const thread = this.#threads[cpu % this.#threads.length];
     const key = keyOf(pid, kernelTime);
     for (;;) {

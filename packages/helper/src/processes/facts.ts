@@ -15,7 +15,7 @@ const tick = 10_000_000n; // ns; the kernel's USER_HZ is 100 on every architectu
 export const imageFiles: readonly RawFile[] = ['args', 'exe', 'cwd', 'comm', 'uid', 'cgroup'];
 
 /** The files of {@link imageFiles} as bytes, where they could be read. */
-export type RawImage = Readonly<Record<RawFile, Buffer | undefined>>;
+export type RawImage = Readonly<Partial<Record<RawFile, Buffer | undefined>>>;
 
 /**
  * Reads all of a program now. It may have run for long, and have changed its users meanwhile: who began it is told
@@ -28,7 +28,7 @@ export function readImage(pid: number): Image {
     const bytes = readRaw(pid, file);
     raw[file] = bytes === undefined ? undefined : Buffer.from(bytes);
   }
-  const image = decodeImage(raw as RawImage);
+  const image = decodeImage(raw);
   const isCertain = image.begunBy === owner && owner === ownerOf(pid);
   return isCertain ? image : { ...image, begunBy: undefined };
 }

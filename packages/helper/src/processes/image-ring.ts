@@ -95,7 +95,7 @@ export class ImageRing {
     const pid = this.#bytes.readUInt32LE(offset + 4);
     const kernelTime = this.#bytes.readBigUInt64LE(offset + 8);
     Atomics.store(this.#control, tail, (position + length) | 0);
-    return { pid, kernelTime, raw: raw as RawImage };
+    return { pid, kernelTime, raw };
   }
 
   /** Waits until there is a record; returns false when `ms` have passed without one. */

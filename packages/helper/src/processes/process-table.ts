@@ -105,9 +105,17 @@ export class ProcessTable {
     return this.#ended.slice(-endedLimit).filter(({ endTime = 0n }) => endTime > since);
   }
 
-  /** Meets all processes that live already. Call it when events have begun to flow, so that none is missed. */
-  scan(): void {
-    for (const pid of this.#proc.listPids()) if (!this.#living.has(pid)) this.meet(pid);
+  /**
+   * Meets all processes that live already. Call it when events have begun to flow, so that none is missed.
+   *
+   * @param by - only those that had begun by then, in ns of CLOCK_MONOTONIC
+   */
+  scan(by?: bigint): void {
+    for (const pid of this.#proc.listPids()) {
+      if (this.#living.has(pid)) continue;
+      if (by === undefined) this.meet(pid);
+      else this.#meetBy(by, pid);
+    }
   }
 
   /**

@@ -37,7 +37,8 @@ export class Notifier {
       else libc.sendDescriptor(fd, data, this.#address, descriptor);
     } catch (error) {
       // It will say itself what it makes of our silence; clients are served all the same.
-      if (!this.#hasFailed) log(`the service manager cannot be told ${lines[0]}: ${(error as Error).message}`);
+      if (!this.#hasFailed)
+        log(`the service manager cannot be told ${lines[0]}: ${(error as Error).message}`);
       this.#hasFailed = true;
     } finally {
       libc.close(fd);
