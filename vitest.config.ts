@@ -6,7 +6,7 @@ const alias = {
   '@procbus/protocol': fileURLToPath(new URL('packages/protocol/src/index.ts', import.meta.url)),
 };
 
-/** The three rings: pure code, a real Unix socket in one process, the real kernel. */
+/** The rings: pure code, a real Unix socket in one process, the real kernel, and kernels in virtual machines. */
 const ring = (name: string, timeout: number) => ({
   resolve: { alias },
   test: {
@@ -21,6 +21,6 @@ export default defineConfig({
   test: {
     // The kernel ring makes storms; two of them at once would disturb each other's counts.
     fileParallelism: false,
-    projects: [ring('unit', 20_000), ring('socket', 60_000), ring('kernel', 120_000)],
+    projects: [ring('unit', 20_000), ring('socket', 60_000), ring('kernel', 120_000), ring('vm', 600_000)],
   },
 });

@@ -187,7 +187,7 @@ export class Subscription implements Subscriber {
 function missingBetween(
   last: Cursor,
   next: Cursor,
-  { wasGone, count = 0 }: { readonly wasGone: boolean; readonly count: number | undefined },
+  { wasGone, count }: { readonly wasGone: boolean; readonly count: number | undefined },
   { scope }: Grant,
   clockOffset: bigint,
 ): Loss | undefined {
@@ -198,7 +198,9 @@ function missingBetween(
     // How many there were of all users is not for one who sees only what is his.
     return { ...hole, count: scope === 'all' ? next.seq - last.seq : 0, from: last.seq + 1 };
   }
-  return isSameRun && !wasGone ? undefined : { ...hole, count: isSameRun ? 0 : count, from: 0 };
+  if (isSameRun) return wasGone ? { ...hole, count: 0, from: 0 } : undefined;
+  // Nothing is missing where the next run has gone on exactly where the last one ended.
+  return count === 0 ? undefined : { ...hole, count: count ?? 0, from: 0 };
 }
 
 function oldestOf({ oldest }: ProcbusError): Cursor | undefined {

@@ -203,7 +203,11 @@ export class Broadcast {
   close(): void {
     clearInterval(this.#heart);
     for (const timer of this.#lingering.values()) clearTimeout(timer);
-    for (const group of this.#groups.values()) group.flush();
+    for (const group of this.#groups.values()) {
+      group.flush();
+      // Who comes back to the next helper shall know that it has come this far.
+      group.beat(0);
+    }
   }
 
   #bindSnapshot(request: unknown, asker: Asker): Selection {
