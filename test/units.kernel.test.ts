@@ -9,6 +9,9 @@ import { temporaryDirectory } from './support/procbus.ts';
 import { inRepository, run } from './support/program.ts';
 import { kernelSuite, needsProgram } from './support/requirements.ts';
 
+/** Of 100: what systemd-analyze(1) shows as 1.5. */
+const exposure = 15;
+
 kernelSuite('systemd units', [needsProgram('systemd-analyze')], () => {
   test('are valid, but for the program that is not installed here', async () => {
     const directory = temporaryDirectory();
@@ -22,5 +25,12 @@ kernelSuite('systemd units', [needsProgram('systemd-analyze')], () => {
     const verified = await run('systemd-analyze', ['verify', join(directory, 'procbus.socket'), service]);
     expect(verified.stderr + verified.stdout).toBe('');
     expect(await verified.ended).toBe(0);
+  });
+
+  test('leave little to whoever takes the service over', async () => {
+    const unit = inRepository('systemd/procbus.service');
+    const analysed = await run('systemd-analyze', ['security', '--offline=true', `--threshold=${exposure}`, unit]);
+    expect(analysed.stdout).toContain('Overall exposure level');
+    expect([await analysed.ended, analysed.stderr]).toEqual([0, '']);
   });
 });
