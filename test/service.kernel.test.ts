@@ -116,7 +116,7 @@ kernelSuite('a service', [needsProgram('gcc'), needsProgram('python3')], () => {
   });
 
   test('that was away for longer than the kernel’s queue lasts tells how many did not fit', async () => {
-    const service = await Service.start(['--receive-buffer', '256KiB']);
+    const service = await Service.start(['--receive-buffer', '262144']);
     const { client, missing } = await compare(service, async () => {
       service.do('hold');
       service.do('SIGKILL');
@@ -132,7 +132,7 @@ kernelSuite('a service', [needsProgram('gcc'), needsProgram('python3')], () => {
 
   test('of a process that began while it was away knows the program, or that it does not', async () => {
     const service = await Service.start();
-    const client = await Watcher.start(service.socket);
+    const client = await Watcher.start(service.socket, '--include', 'args');
     service.do('hold');
     service.do('SIGKILL');
     await service.manager.says('ended -9');

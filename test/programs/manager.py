@@ -95,17 +95,16 @@ while True:
     readable, _, _ = select.select([told, sys.stdin] + ([pidfd] if pidfd is not None else []), [], [])
     hear()
     if sys.stdin in readable:
-        word = sys.stdin.readline().strip()
-        if word == "":
-            if pidfd is not None:
-                os.kill(pid, signal.SIGKILL)
-            break
-        if word == "deafen":
-            deafen()
-        elif word in ("hold", "go"):
-            holding = word == "hold"
-        else:
-            os.kill(pid, getattr(signal, word))
+        words = os.read(0, 4096).decode().split()
+        if not words:
+            break  # and with us ends what we have started
+        for word in words:
+            if word == "deafen":
+                deafen()
+            elif word in ("hold", "go"):
+                holding = word == "hold"
+            else:
+                os.kill(pid, getattr(signal, word))
     if pidfd in readable:
         _, status = os.waitpid(pid, 0)
         hear()

@@ -24,7 +24,7 @@ export function suite(title: string, needs: readonly (string | undefined)[], bod
   describe.skip(`${title} (skipped: ${missing.join('; ')})`, body);
 }
 
-function needsRoot(): string | undefined {
+export function needsRoot(): string | undefined {
   return process.getuid?.() === 0 ? undefined : 'needs root';
 }
 

@@ -29,6 +29,9 @@ import { connectionStats, EventLoop, helperStats } from './stats.ts';
 import { Service, type Vitals } from './systemd/service.ts';
 import { Status } from './systemd/status.ts';
 
+/** ms in which those who are behind may catch up when the helper stops. */
+const settleTime = 3000;
+
 /** Runs the helper until it is told to stop; returns the exit status. */
 export async function main(args: readonly string[]): Promise<number> {
   try {
@@ -145,6 +148,7 @@ async function run(options: Options, initial: Settings, stopped: Promise<string>
   } finally {
     reconciler.close();
     stream.close();
+    await server.settle(settleTime);
     broadcast.close();
     await reader.close();
     await server.close(new ProcbusError('stopping', 'procbusd is stopping'));

@@ -106,11 +106,10 @@ export class Connector {
 
   /** How many events the kernel has dropped since the last call, exactly: what did not fit its queue. */
   takeDropped(): number {
-    libc.getSocketOption(this.fd, libc.SOL_SOCKET, libc.SO_MEMINFO, this.#memory);
-    const drops = this.#memory[8] as number;
+    const drops = this.#drops;
     const dropped = (drops - this.#dropsSeen) >>> 0; // a u32 that may wrap
     this.#dropsSeen = drops;
-    if (this.ledger !== undefined && dropped > 0) {
+    if (this.ledger !== undefined) {
       this.ledger.drops = drops;
       this.ledger.reached += dropped;
     }
@@ -138,15 +137,26 @@ export class Connector {
    */
   hears(events: KernelEvent[]): boolean {
     const begin = libc.monotonicTime();
+    const drops = this.#drops;
     libc.setThreadName('procbusd');
     this.drain(events);
     const own = events.findLastIndex(
       ({ type, pid, kernelTime }) => type === 'comm' && pid === process.pid && kernelTime >= begin,
     );
-    if (own < 0) return false;
+    if (own < 0) {
+      // One of those that did not fit was ours.
+      if (this.#drops !== drops) this.#dropsSeen = (this.#dropsSeen + 1) >>> 0;
+      return false;
+    }
     events.splice(own, 1);
     if (this.ledger !== undefined) this.ledger.reached--;
     return true;
+  }
+
+  /** What the socket has dropped since it was opened. */
+  get #drops(): number {
+    libc.getSocketOption(this.fd, libc.SOL_SOCKET, libc.SO_MEMINFO, this.#memory);
+    return this.#memory[8] as number;
   }
 
   /** Subscribes. Doing so again brings events back that another program has switched off, before Linux 6.6. */
@@ -165,9 +175,9 @@ export class Connector {
   /** The filter stays as it is until somebody says what is wanted now. */
   #goOn(): void {
     const waiting: KernelEvent[] = [];
+    this.#dropsSeen = this.ledger?.drops ?? 0;
     this.#prove(waiting);
     this.#backlog = waiting;
-    this.#dropsSeen = this.ledger?.drops ?? 0;
   }
 
   /** @param waiting - where what was waiting is appended */

@@ -38,6 +38,7 @@ export class KernelStream {
   #queue: KernelEvent[] = [];
   readonly #pace = new Pace(performance.now());
   #timer: NodeJS.Timeout | undefined;
+  #isClosed = false;
   /** When the kernel has told something last, in ms. */
   #heardAt = performance.now();
   readonly #silence: NodeJS.Timeout;
@@ -70,6 +71,7 @@ export class KernelStream {
     // What is left was taken already, so it is told without another look at what follows.
     while (this.#queue.length > 0) this.#handOn(false);
     this.#exits.close();
+    this.#isClosed = true;
   }
 
   /**
@@ -80,8 +82,9 @@ export class KernelStream {
     return performance.now() - this.#heardAt < ms || this.#makeSure();
   }
 
-  /** Hands on, now, all that the kernel has told so far. Not from within a batch. */
+  /** Hands on, now, all that the kernel has told so far; nothing once it is closed. Not from within a batch. */
   catchUp(): void {
+    if (this.#isClosed) return;
     const now = monotonicTime();
     this.#queue.unshift(...this.#exits.takeOver());
     do this.#handOn();

@@ -2,6 +2,7 @@
  * Accepts clients on a listening socket, and knows all that are connected.
  */
 import { Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { ProcbusError } from '@procbus/protocol';
 import * as libc from '../libc.ts';
 import { peerOf, type Peer } from './credentials.ts';
@@ -11,6 +12,8 @@ import { Session, type ConnectionFigures, type Host } from './session.ts';
 
 /** What strangers may take until they are refused. */
 const strangerLimits: Limits = { ...defaultLimits, connections: 16, requestsPerSecond: 20 };
+/** ms between two looks at whether all have been told of the past. */
+const settleInterval = 5;
 
 export class Server {
   /** What each user takes. */
@@ -57,6 +60,13 @@ export class Server {
   /** What is granted may have changed, for all. */
   regrant(): void {
     for (const session of this.#sessions.values()) session.regrant();
+  }
+
+  /** Waits until nobody is told of the past any more, who reads it; but no longer than so many ms. */
+  async settle(ms: number): Promise<void> {
+    const end = performance.now() + ms;
+    const isReplaying = (): boolean => [...this.#sessions.values()].some((session) => session.isReplaying);
+    while (isReplaying() && performance.now() < end) await sleep(settleInterval);
   }
 
   /** Stops accepting, tells every client why, and waits until they have gone. */

@@ -134,6 +134,11 @@ export class Session {
     return this.#granted?.stats === 'all';
   }
 
+  /** Whether it is still told of the past. */
+  get isReplaying(): boolean {
+    return this.#subscriptions.isReplaying;
+  }
+
   /** Tells the client why it has to go, and ends the connection. */
   leave(reason: ProcbusError): void {
     if (!this.#leaving) this.#end(helperMessage.goodbye(reason));

@@ -45,6 +45,11 @@ export class Subscriptions {
     return this.#held.size;
   }
 
+  /** Whether one is still told of the past. */
+  get isReplaying(): boolean {
+    return [...this.#held.values()].some(({ subscription }) => subscription.isReplaying);
+  }
+
   /**
    * Adds one, answers, and begins to tell.
    *
