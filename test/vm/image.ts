@@ -81,7 +81,8 @@ ln -sf /sbin/init init
 echo 0123456789abcdef0123456789abcdef > etc/machine-id
 echo procbus-vm > etc/hostname
 for unit in serial-getty@ttyS0.service getty@tty1.service systemd-timesyncd.service apt-daily.timer \\
-  apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer fstrim.timer systemd-firstboot.service; do
+  apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer fstrim.timer systemd-firstboot.service systemd-modules-load.service ldconfig.service \\
+  systemd-journal-catalog-update.service systemd-pstore.service; do
   ln -sf /dev/null "etc/systemd/system/$unit"
 done
 `;

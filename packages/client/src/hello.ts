@@ -19,8 +19,8 @@ import {
 } from '@procbus/protocol';
 import { software } from './version.ts';
 
-/** How long a helper may take to answer our hello, in ms. */
-const helloDeadline = 10_000;
+/** How long a helper may take to answer our hello, in ms: a service manager may have to start it first. */
+const helloDeadline = 60_000;
 
 const howToLook = 'Look at what the socket belongs to: ss -xlp';
 
