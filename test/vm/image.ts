@@ -112,10 +112,10 @@ export function kernelImage({ suite }: Kernel): string {
       const newest = apt('apt-cache', 'show', 'linux-image-cloud-amd64');
       const name = /^Depends: (\S+)/m.exec(newest)?.[1] ?? '';
       apt('apt-get', 'download', '-qq', name);
-      const [deb = ''] = readdirSync(work).filter((file) => file.endsWith('.deb'));
+      const deb = readdirSync(work).find((file) => file.endsWith('.deb')) ?? '';
       run('dpkg-deb', ['--extract', join(work, deb), join(work, 'tree')]);
       const boot = join(work, 'tree/boot');
-      const [image = ''] = readdirSync(boot).filter((file) => file.startsWith('vmlinuz'));
+      const image = readdirSync(boot).find((file) => file.startsWith('vmlinuz')) ?? '';
       renameSync(join(boot, image), path);
     } finally {
       rmSync(work, { recursive: true, force: true });

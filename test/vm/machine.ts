@@ -45,15 +45,31 @@ export class Machine {
 
   private constructor(kernel: string, archive: string, consoleLog: string) {
     this.#console = consoleLog;
+    // Guests of qemu 7.2 that use cmpxchg16b do not survive it; and what else is new is slow to emulate.
+    const hardware = '-accel tcg,thread=multi -cpu qemu64,-cx16 -smp 2 -m 4096 -nic none';
+    const quiet = 'console=ttyS0 quiet panic=-1 systemd.show_status=no';
+    const ports = [
+      '-serial',
+      `file:${consoleLog}`,
+      '-serial',
+      'stdio',
+      '-display',
+      'none',
+      '-monitor',
+      'none',
+    ];
     this.#qemu = spawn(
       'qemu-system-x86_64',
       [
-        // Guests of qemu 7.2 that use cmpxchg16b do not survive it; and what else is new is slow to emulate.
-        ...['-accel', 'tcg,thread=multi', '-cpu', 'qemu64,-cx16', '-smp', '2', '-m', '4096'],
-        ...['-kernel', kernel, '-initrd', archive],
-        ...['-append', 'console=ttyS0 quiet panic=-1 systemd.show_status=no'],
-        ...['-display', 'none', '-monitor', 'none', '-no-reboot', '-nic', 'none'],
-        ...['-serial', `file:${consoleLog}`, '-serial', 'stdio'],
+        ...hardware.split(' '),
+        '-kernel',
+        kernel,
+        '-initrd',
+        archive,
+        '-append',
+        quiet,
+        '-no-reboot',
+        ...ports,
       ],
       { stdio: ['pipe', 'pipe', 'inherit'] },
     );
