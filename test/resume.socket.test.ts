@@ -23,8 +23,8 @@ async function open(options: ConnectOptions): Promise<Bus> {
 
 const started = (request: number, seq: number, roots?: Record<string, string>): unknown[] =>
   helperMessage.result(request, { seq, clockOffset: 0n, ...(roots === undefined ? {} : { roots }) });
-const gone = (request: number, oldest?: string): unknown[] =>
-  helperMessage.error(request, { code: 'gone', message: 'no longer held', oldest });
+const gone = (request: number, oldest?: string, missing?: number): unknown[] =>
+  helperMessage.error(request, { code: 'gone', message: 'no longer held', oldest, missing });
 const refused = (request: number, code: string): unknown[] =>
   helperMessage.error(request, { code, message: 'refused' });
 
@@ -265,6 +265,20 @@ describe('what cannot be resumed', () => {
     await until('the event', () => read.length === 3);
     expect(read.map(cover)).toEqual([4, ['journal', 0, 2, 0], 3]);
     expect(resumed).toEqual([read[1]]);
+  });
+
+  test('has a number where that one knows how much it was, and is not told where it was nothing', async () => {
+    for (const missing of [7, 0]) {
+      const { script, read, request, resumed } = await interrupted({ epoch: 'b' });
+      script.say(gone(request, 'b:0', missing));
+      const [, next, , asked] = await script.hears('subscribe', 3);
+      expect(asked).toEqual({ since: 'b:0' });
+      script.say(started(next, 0), told(next, 1));
+      const lost = missing === 0 ? [] : [['journal', 0, 0, missing]];
+      await until('the event', () => read.length === 2 + lost.length);
+      expect(read.map(cover)).toEqual([4, ...lost, 1]);
+      expect(resumed).toEqual([missing === 0 ? undefined : read[1]]);
+    }
   });
 
   test('has no number for one who sees only what is his', async () => {

@@ -112,7 +112,7 @@ suite('installed from its package', needs, () => {
     /** Waits until a command of root succeeds; `explain` says how things are where it does not. */
     const waitFor = async (command: string, explain = async (): Promise<string> => ''): Promise<void> => {
       const succeeds = async (): Promise<boolean> => (await machine.run('root', command)).status === 0;
-      await until(command, succeeds, 60_000).catch(async (error: unknown) => {
+      await until(command, succeeds, 120_000).catch(async (error: unknown) => {
         throw new Error(`${(error as Error).message}: ${await explain()}`, { cause: error });
       });
     };

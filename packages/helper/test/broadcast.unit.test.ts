@@ -388,6 +388,29 @@ describe('a snapshot', () => {
   });
 });
 
+describe('a bus that goes on where another one has ended', () => {
+  const { broadcast } = makeBus({}, [], { predecessor: { epoch: 'old', seq: 40 } });
+  const goneSince = (epoch: string, seq: number, asker = root): ProcbusError => {
+    try {
+      broadcast.subscribe({}, asker, { since: { epoch, seq } }, new Keeper());
+    } catch (error) {
+      return error as ProcbusError;
+    }
+    throw new Error('it is not gone');
+  };
+
+  test('tells who comes from there how many are missing, if any', () => {
+    expect([40, 33, 0].map((seq) => goneSince('old', seq).missing)).toEqual([0, 7, 40]);
+    expect(goneSince('old', 33)).toMatchObject({ code: 'gone', oldest: `${broadcast.epoch}:0` });
+  });
+
+  test('does not tell of what it does not know, nor who sees only what is theirs', () => {
+    const own = { uid: 1000, grant: { ...fullGrant, scope: 'own' as const } };
+    const all = [goneSince('old', 41), goneSince('other', 33), goneSince('old', 33, own)];
+    expect(all.map(({ missing }) => missing)).toEqual([undefined, undefined, undefined]);
+  });
+});
+
 describe('when the last subscriber of a kind has gone', () => {
   beforeEach(() => void vi.useFakeTimers());
   afterEach(() => void vi.useRealTimers());
