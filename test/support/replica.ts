@@ -2,7 +2,6 @@
  * A list of processes that is kept up to date by events, as any reader of them would, and begins anew with each
  * snapshot among them; it remembers whatever does not add up.
  */
-import { setImmediate as nextTurn } from 'node:timers/promises';
 import type {
   LostEvent,
   ProcessEvent,
@@ -46,12 +45,13 @@ export class Replica {
     this.#read().catch((error: unknown) => this.oddities.push(String(error)));
   }
 
-  /** What lived at some point of the stream, when the connection has answered with it; ordered by id. */
+  /** What lived at some point of the stream, once it has come so far; ordered by id. */
   async at(cursor: string): Promise<Known[]> {
     const seq = seqOf(cursor);
-    // What was told before the answer has arrived before it, and may be on its way through the watch.
-    await nextTurn();
-    await until('events to be read', () => this.seq >= seq || this.#watch.buffered === 0);
+    // In a storm it may be told from the journal, later than others.
+    const hasRead = (): boolean =>
+      this.seq >= seq || (this.#watch.buffered === 0 && seqOf(this.#watch.cursor ?? cursor) >= seq);
+    await until('events to be read', hasRead);
     const living = new Map(this.#begun);
     for (const event of this.events.slice(this.#before)) if (event.seq <= seq) follow(living, event);
     return byId([...living.values()]);

@@ -211,6 +211,7 @@ describe('answers', () => {
         kernelFilter: { processes: [...eventTypes], threads: ['exit'] },
         processes: { living: 2, ended: 0 },
         programReader: 'none',
+        capabilities: expect.any(Array),
         receiveBuffer,
         journal: {
           events: 4,
