@@ -15,6 +15,7 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  statSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
@@ -53,7 +54,7 @@ if (cpu === undefined) throw new Error(`--arch ${options.arch}: not one of ${Obj
 // A pre-release comes before its release; for Debian a tilde says that.
 const debianVersion = options.version.replace('-', '~');
 const maintainer = 'The procbus authors <maintainers@procbus.invalid>';
-const epoch = Number(process.env.SOURCE_DATE_EPOCH ?? run('git', ['log', '-1', '--format=%ct'], repository));
+const epoch = Number(process.env.SOURCE_DATE_EPOCH ?? commitTime());
 
 const work = mkdtempSync(join(tmpdir(), 'procbus-deb-'));
 try {
@@ -164,6 +165,15 @@ function stageControl(root) {
   put(join(root, 'DEBIAN/md5sums'), sums.join(''));
   for (const script of ['postinst', 'prerm', 'postrm']) {
     put(join(root, 'DEBIAN', script), source(`packaging/debian/${script}`), 0o755);
+  }
+}
+
+/** When the commit was made, in s since 1970; of sources without a repository, when the newest change was written down. */
+function commitTime() {
+  try {
+    return run('git', ['-c', 'safe.directory=*', 'log', '-1', '--format=%ct'], repository).trim();
+  } catch {
+    return Math.floor(statSync(inRepository('CHANGELOG.md')).mtimeMs / 1000);
   }
 }
 
