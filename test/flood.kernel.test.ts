@@ -1,13 +1,14 @@
 /*
  * A user who floods the helper in every way at once takes nothing from anybody else, and leaves nothing behind.
  */
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { connect, type StreamEvent } from '@procbus/client';
 import { expect, test } from 'vitest';
 import { makeUser, runAs } from './support/accounts.ts';
 import { compiled } from './support/compiled.ts';
 import { until } from './support/condition.ts';
+import { residentOf } from './support/memory.ts';
 import { procbus, startHelper, temporaryDirectory } from './support/procbus.ts';
 import { Program } from './support/program.ts';
 import { drain } from './support/reading.ts';
@@ -18,11 +19,6 @@ const shares = { requests: 32, filters: 8, floodgates: 4, halves: 64, hoards: 64
 
 function descriptorsOf(pid: number): number {
   return readdirSync(`/proc/${pid}/fd`).length;
-}
-
-/** MiB of memory that a process occupies. */
-function residentOf(pid: number): number {
-  return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024;
 }
 
 kernelSuite('a flood', ['gcc', 'setpriv', 'useradd'].map(needsProgram), () => {

@@ -2,7 +2,7 @@
  * Two hundred clients in a storm, some of which stop reading: nobody loses anything but those, and they exactly
  * what they are told.
  */
-import { readFileSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { constants, setPriority } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -12,6 +12,7 @@ import { expect, test } from 'vitest';
 import { actor } from './support/actor.ts';
 import { compiled } from './support/compiled.ts';
 import { until } from './support/condition.ts';
+import { residentOf } from './support/memory.ts';
 import { startHelper, temporaryDirectory } from './support/procbus.ts';
 import { Program, run } from './support/program.ts';
 import { kernelSuite, needsProgram } from './support/requirements.ts';
@@ -40,11 +41,6 @@ async function startReaders(socket: string, connections: number): Promise<Progra
 async function accountsOf(readers: Program): Promise<Account[]> {
   expect(await readers.ended).toBe(0);
   return readers.lines.filter((line) => line.startsWith('{')).map((line) => JSON.parse(line) as Account);
-}
-
-/** MiB of memory that a process occupies. */
-function residentOf(pid: number): number {
-  return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024;
 }
 
 const seconds = (count: number): number => count * 1000;

@@ -5,7 +5,7 @@
  * nothing more to tell it becomes one. So there is no seam. One that falls behind replays again, from there.
  */
 import type { FilterRequest, Loss, SubscriptionStart } from '@procbus/protocol';
-import { threadTime } from '../libc.ts';
+import { takenSince, threadTime } from '../libc.ts';
 import type { Group } from './group.ts';
 import type { Receiver } from './receiver.ts';
 import type { Replay } from './replay.ts';
@@ -96,7 +96,7 @@ export class Subscription {
     if (this.#replay === undefined || this.#hasEnded || !this.#receiver.hasRoom()) return;
     const begun = threadTime();
     const entries = this.#replay.step();
-    this.#onWork?.(entries, 1000 * (threadTime() - begun));
+    this.#onWork?.(entries, takenSince(begun));
     if (entries > 0) this.resume();
     else this.#join();
   }

@@ -25,6 +25,11 @@ export function threadTime(): number {
   return Number(clock(3)) / 1e6;
 }
 
+/** µs that were taken since a time of {@link threadTime}. */
+export function takenSince(begun: number): number {
+  return 1000 * (threadTime() - begun);
+}
+
 /** What to add to a monotonic time, in ns, for the time since 1970. It changes when the clock is set. */
 export function clockOffset(): bigint {
   return clock(0) - clock(1);

@@ -14,9 +14,8 @@ import {
   ProcbusError,
   unpack,
 } from '@procbus/protocol';
-import { threadTime } from '../libc.ts';
+import { takenSince, threadTime } from '../libc.ts';
 import type { Share } from './quota.ts';
-import { takenSince } from './time.ts';
 
 /** What an inbox asks of its session. */
 export interface Reader {

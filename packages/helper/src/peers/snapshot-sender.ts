@@ -7,10 +7,9 @@
 import { helperMessage, ProcbusError } from '@procbus/protocol';
 import { packSnapshot, type Snapshot } from '../bus/snapshot.ts';
 import { Gate } from './gate.ts';
-import { threadTime } from '../libc.ts';
+import { takenSince, threadTime } from '../libc.ts';
 import type { Outbox } from './outbox.ts';
 import type { Share } from './quota.ts';
-import { takenSince } from './time.ts';
 
 /** How it ends, unless it is given up. */
 interface End {
