@@ -11,9 +11,10 @@ import { actor } from './support/actor.ts';
 import { until } from './support/condition.ts';
 import { doctor, examined, type Examined } from './support/doctor.ts';
 import { procbus, startHelper, temporaryDirectory } from './support/procbus.ts';
-import { Program, run } from './support/program.ts';
 import { kernelSuite, needsProgram } from './support/requirements.ts';
 import { restrictions, startRestrictedHelper } from './support/restricted-helper.ts';
+import { run } from './support/program.ts';
+import { onTerminal } from './support/terminal.ts';
 import { anybodyMayListen } from './support/unprivileged.ts';
 
 /** What a user finds with the groups of the user database, or with others. */
@@ -240,10 +241,7 @@ kernelSuite('procbus doctor', needs, () => {
 
   test('is coloured on a terminal, and wrapped to its width', async () => {
     const { socket } = await startHelper();
-    const command = `${process.execPath} ${procbus} doctor --socket ${socket}`;
-    const terminal = new Program('script', ['-qec', `stty cols 60 rows 20; ${command}`, '/dev/null'], {
-      env: { ...process.env, TERM: 'xterm-256color', NO_COLOR: undefined },
-    });
+    const terminal = onTerminal(60, 20, process.execPath, procbus, 'doctor', '--socket', socket);
     expect(await terminal.ended).toBe(0);
     expect(terminal.stdout).toContain('\u001b[32mok');
     // A path is not broken.

@@ -6,6 +6,7 @@ import type { ExecEvent, ProcessRecord } from '@procbus/client';
 import { expect, test } from 'vitest';
 import { actor } from './support/actor.ts';
 import { until } from './support/condition.ts';
+import { peakOf } from './support/memory.ts';
 import { procbus, startHelper, Watcher } from './support/procbus.ts';
 import { Program, run } from './support/program.ts';
 import { kernelSuite, needsProgram } from './support/requirements.ts';
@@ -83,11 +84,11 @@ kernelSuite('hostile arguments', [needsProgram('gcc')], () => {
       }
     };
     await inARow(100);
-    const warm = peakKiB(helper.pid);
+    const warm = peakOf(helper.pid);
     await inARow(200);
     // A helper remembers for a minute what has ended: 200 times 4,096 characters of two bytes, which is less
     // than 2 MiB, and some of that again as garbage. Had it kept all of the arguments, it were 40 MiB and more.
-    expect(peakKiB(helper.pid) - warm).toBeLessThan(24 * 1024);
+    expect(peakOf(helper.pid) - warm).toBeLessThan(24);
   });
 });
 
@@ -105,9 +106,4 @@ async function ps(socket: string, ...args: string[]): Promise<string[]> {
 /** Whether a line has no control or formatting characters, halves of characters or line ends of other kinds. */
 function isClean(line: string): boolean {
   return !/[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Zl}\p{Zp}]/u.test(line);
-}
-
-/** The most memory that a process has occupied so far, see proc(5): no garbage collection lowers it. */
-function peakKiB(pid: number): number {
-  return Number(/VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]);
 }

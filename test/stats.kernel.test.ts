@@ -7,8 +7,9 @@ import { connect, type HelperStats } from '@procbus/client';
 import { expect, test } from 'vitest';
 import { until } from './support/condition.ts';
 import { procbus, startHelper, temporaryDirectory, Watcher } from './support/procbus.ts';
-import { Program, run } from './support/program.ts';
 import { kernelSuite, needsProgram } from './support/requirements.ts';
+import { run } from './support/program.ts';
+import { onTerminal } from './support/terminal.ts';
 
 kernelSuite('procbus stats', [needsProgram('script'), needsProgram('setpriv')], () => {
   test('tells root what the helper has heard, of whom and for whom', async () => {
@@ -63,12 +64,8 @@ kernelSuite('procbus stats', [needsProgram('script'), needsProgram('setpriv')], 
 
   test('draws over itself on a terminal, and leaves it as it was', async () => {
     const { socket } = await startHelper();
-    const command = `${process.execPath} ${procbus} stats --watch --interval 100ms --socket ${socket}`;
-    // It gives the command a terminal of 80 columns and 20 lines.
-    const shell = `stty cols 80 rows 20; ${command}`;
-    const terminal = new Program('script', ['-qec', shell, '/dev/null'], {
-      env: { ...process.env, TERM: 'xterm-256color', NO_COLOR: undefined },
-    });
+    const stats = [procbus, 'stats', '--watch', '--interval', '100ms', '--socket', socket];
+    const terminal = onTerminal(80, 20, process.execPath, ...stats);
     const home = '\u001b[H';
     const drawings = (): string[] => terminal.stdout.split(home).slice(1);
     await until('some drawings', () => drawings().length > 3);
