@@ -4,14 +4,28 @@
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { cpus, release } from 'node:os';
-import { filters } from './filters.ts';
-import { floods } from './floods.ts';
-import { inTime } from './in-time.ts';
-import { memory } from './memory.ts';
+import { cost } from './scenarios/cost.ts';
+import { fanout, selective } from './scenarios/fanout.ts';
+import { filters } from './scenarios/filters.ts';
+import { floods } from './scenarios/floods.ts';
+import { inTime } from './scenarios/in-time.ts';
+import { loss } from './scenarios/loss.ts';
+import { memory } from './scenarios/memory.ts';
+import { relay } from './scenarios/relay.ts';
 import { inRepository } from './programs.ts';
 import { showReport, type Report, type Scenario } from './scenario.ts';
 
-const scenarios: readonly Scenario[] = [filters, floods, inTime, memory];
+const scenarios: readonly Scenario[] = [
+  cost,
+  relay,
+  fanout,
+  selective,
+  loss,
+  filters,
+  floods,
+  inTime,
+  memory,
+];
 
 async function main(names: readonly string[]): Promise<number> {
   const unknown = names.find((name) => scenarios.every((scenario) => scenario.name !== name));

@@ -14,11 +14,6 @@ export function inRepository(path: string): string {
   return fileURLToPath(new URL(`../../${path}`, import.meta.url));
 }
 
-/** Path of bench/programs/load.c, compiled. */
-export function loadProgram(): string {
-  return compiledProgram('bench/programs/load.c');
-}
-
 /** Path of the program of a C file in the repository, compiled when that has changed. */
 export function compiledProgram(file: string): string {
   const source = inRepository(file);

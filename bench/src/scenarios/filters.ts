@@ -12,7 +12,7 @@ import {
   type KernelEvent,
   type Subject,
 } from '@procbus/protocol';
-import { median, type Scenario } from './scenario.ts';
+import { median, type Scenario } from '../scenario.ts';
 
 /** A compiler in a container, as there are many on a machine that builds. */
 const compiler: Subject = {

@@ -9,8 +9,8 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { connect, includes, type Bus, type HelperStats } from '@procbus/client';
-import { compiledProgram, startHelper, start, until, type Running } from './programs.ts';
-import type { Scenario } from './scenario.ts';
+import { compiledProgram, startHelper, start, until, type Running } from '../programs.ts';
+import type { Scenario } from '../scenario.ts';
 
 /** The kinds of floods that test/programs/flooder.c knows. */
 const kinds = ['requests', 'filters', 'floodgates', 'halves', 'hoards', 'deaf', 'connect'] as const;

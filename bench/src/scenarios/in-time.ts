@@ -6,8 +6,9 @@ import { mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connect, type Watch } from '@procbus/client';
-import { finish, isInstalled, loadProgram, start, startHelper, until, type Running } from './programs.ts';
-import type { Report, Scenario } from './scenario.ts';
+import { loadProgram } from '../load.ts';
+import { finish, isInstalled, start, startHelper, until, type Running } from '../programs.ts';
+import type { Report, Scenario } from '../scenario.ts';
 
 const count = 10_000;
 const program = '/bin/true';

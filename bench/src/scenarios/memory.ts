@@ -3,8 +3,9 @@
  */
 import { readFileSync } from 'node:fs';
 import { connect } from '@procbus/client';
-import { finish, loadProgram, startHelper } from './programs.ts';
-import type { Scenario } from './scenario.ts';
+import { loadProgram } from '../load.ts';
+import { finish, startHelper } from '../programs.ts';
+import type { Scenario } from '../scenario.ts';
 
 const total = 1_000_000;
 const steps = 10;

@@ -1,0 +1,35 @@
+/*
+ * The account that goes with every figure: what the load made, each subscriber was told, or was told to have lost.
+ */
+import type { EventType } from '@procbus/client';
+import type { LoadKind } from './load.ts';
+import type { Account } from './subscriber.ts';
+
+/** What one round of a load makes. */
+const made: Record<LoadKind, readonly EventType[]> = {
+  forks: ['fork', 'exit'],
+  execs: ['fork', 'exec', 'exit'],
+  threads: ['fork', 'exit'],
+};
+
+/**
+ * Checks what subscribers to all events were told of a load.
+ *
+ * @returns how many events were lost, all together
+ * @throws Error where what was told and what was lost is not what there was
+ */
+export function lostOf(accounts: readonly Account[], kind: LoadKind, count: number): number {
+  let lost = 0;
+  for (const account of accounts) {
+    if (!account.inOrder) throw new Error('events came out of order');
+    const missing = made[kind].reduce((sum, type) => sum + count - (account.events[type] ?? 0), 0);
+    // A loss may be of events of others, and never of less than is missing.
+    if (missing > account.lost || missing < 0) {
+      throw new Error(
+        `${missing} events are missing, ${account.lost} were told to be: ${JSON.stringify(account.events)}`,
+      );
+    }
+    lost += account.lost;
+  }
+  return lost;
+}

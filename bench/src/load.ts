@@ -1,0 +1,38 @@
+/*
+ * The load: bench/programs/load.c, run to its end.
+ */
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
+import { compiledProgram } from './programs.ts';
+
+/** What a load does over and over. */
+export type LoadKind = 'forks' | 'execs' | 'threads';
+
+/** What a load has done. */
+export interface LoadRun {
+  readonly count: number;
+  readonly seconds: number;
+  /** So many a second. */
+  readonly rate: number;
+}
+
+/** Path of the load program. */
+export function loadProgram(): string {
+  return compiledProgram('bench/programs/load.c');
+}
+
+/** Runs a load: `count` forks, execs of /bin/true, or threads, one after the other, as fast as it goes. */
+export async function runLoad(kind: LoadKind, count: number): Promise<LoadRun> {
+  return run(count, kind, String(count), ...(kind === 'execs' ? ['/bin/true'] : []));
+}
+
+/** Runs forks at a rate, in a second. */
+export async function runPaced(count: number, rate: number): Promise<LoadRun> {
+  return run(count, 'paced', String(count), String(rate));
+}
+
+async function run(count: number, ...args: string[]): Promise<LoadRun> {
+  const { stdout } = await promisify(execFile)(loadProgram(), args);
+  const seconds = Number(stdout) / 1e9;
+  return { count, seconds, rate: count / seconds };
+}

@@ -1,0 +1,92 @@
+/*
+ * What an event costs the helper, beside the textbook listener in C.
+ */
+import type { WatchOptions } from '@procbus/client';
+import { lostOf } from '../exact.ts';
+import { Bus, Direct } from '../listeners.ts';
+import { runLoad, type LoadKind } from '../load.ts';
+import { alternate, ratio, spread, type Figures } from '../rounds.ts';
+import { median, type Report, type Scenario } from '../scenario.ts';
+
+/** One load, and how many times; what comes before makes all warm. */
+interface Load {
+  readonly kind: LoadKind;
+  readonly count: number;
+  readonly warmUp: number;
+  /** Events of one time. */
+  readonly events: number;
+}
+
+const forks: Load = { kind: 'forks', count: 15_000, warmUp: 15_000, events: 2 };
+const execs: Load = { kind: 'execs', count: 3000, warmUp: 2000, events: 3 };
+
+const everything: WatchOptions = {};
+const withPrograms: WatchOptions = { include: ['exe', 'args'] };
+
+/** Microseconds an event. */
+async function referenceCost({ kind, count, events }: Load): Promise<number> {
+  const reference = Direct.references(1);
+  try {
+    await runLoad(kind, count / 10);
+    const before = reference.cpuTime();
+    await runLoad(kind, count);
+    return ((reference.cpuTime() - before) * 1e6) / (count * events);
+  } finally {
+    await reference.stop();
+  }
+}
+
+/** Microseconds an event, of the helper alone. */
+async function helperCost({ kind, count, warmUp, events }: Load, options: WatchOptions): Promise<number> {
+  const bus = await Bus.start();
+  try {
+    await bus.subscribe(1, options);
+    await runLoad(kind, warmUp);
+    await bus.accounts();
+    const before = bus.helperTime();
+    await runLoad(kind, count);
+    const lost = lostOf(await bus.accounts(), kind, count);
+    if (lost > 0) throw new Error(`${lost} events were lost`);
+    return ((bus.helperTime() - before) * 1e6) / (count * events);
+  } finally {
+    await bus.stop();
+  }
+}
+
+async function run(progress: (text: string) => void): Promise<Report> {
+  const figures: Figures = await alternate(
+    {
+      'forks, reference': async () => referenceCost(forks),
+      'forks, helper': async () => helperCost(forks, everything),
+      'execs, reference': async () => referenceCost(execs),
+      'execs, helper': async () => helperCost(execs, everything),
+      'execs, helper, exe and args': async () => helperCost(execs, withPrograms),
+    },
+    progress,
+  );
+  const of = (name: string): number => {
+    const [load] = name.split(',');
+    return ratio(figures[name], figures[`${load}, reference`]);
+  };
+  const target = (name: string, most: number): Report['targets'][number] => ({
+    what: `${name}: at most ${most.toFixed(1)} of the reference`,
+    met: of(name) <= most,
+  });
+  return {
+    columns: ['load', 'µs of CPU an event', '÷ reference'],
+    rows: Object.entries(figures).map(([name, values]) => [name, spread(values, 2), of(name).toFixed(2)]),
+    targets: [
+      target('forks, helper', 1),
+      target('execs, helper', 1),
+      target('execs, helper, exe and args', 3),
+    ],
+    figures: { ...figures, medians: Object.values(figures).map(median) },
+  };
+}
+
+/** The scenario `cost`. */
+export const cost: Scenario = {
+  name: 'cost',
+  about: 'CPU time of the helper for an event, one subscriber to all events, beside the textbook listener',
+  run,
+};

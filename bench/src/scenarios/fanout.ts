@@ -1,0 +1,126 @@
+/*
+ * How much slower a machine forks while many look on: with procbus, and with a socket to the kernel for each.
+ */
+import type { WatchOptions } from '@procbus/client';
+import { lostOf } from '../exact.ts';
+import { Bus, Direct } from '../listeners.ts';
+import { runLoad, type LoadKind } from '../load.ts';
+import { ratio, rounds, spread, type Figures } from '../rounds.ts';
+import type { Report, Scenario } from '../scenario.ts';
+
+const loads: readonly [kind: LoadKind, count: number][] = [
+  ['forks', 6000],
+  ['threads', 40_000],
+];
+const sizes = [1, 8, 32];
+const everything: WatchOptions = { threads: true };
+/** One in a hundred of what the load makes has this name. */
+const rare: WatchOptions = { threads: true, comm: ['rare'] };
+
+/** Rates of all loads, by the name of who looks on. */
+class Rates {
+  readonly figures: Figures = {};
+
+  /** Measures all loads; `after` is told when each is over. */
+  async measure(name: string, after?: (kind: LoadKind, count: number) => Promise<void>): Promise<void> {
+    for (const [kind, count] of loads) {
+      const { rate } = await runLoad(kind, count);
+      await after?.(kind, count);
+      (this.figures[`${kind}, ${name}`] ??= []).push(rate);
+    }
+  }
+
+  /** Of the rate that there is while nobody looks on. */
+  kept(name: string): number {
+    return ratio(this.figures[name], this.figures[`${name.split(',')[0]}, nobody`]);
+  }
+
+  report(targets: readonly [name: string, least: number][], lost: number): Report {
+    return {
+      columns: ['load', 'a second', '÷ nobody'],
+      rows: Object.entries(this.figures).map(([name, values]) => [
+        name,
+        spread(values, 0),
+        this.kept(name).toFixed(2),
+      ]),
+      targets: [
+        ...targets.map(([name, least]) => ({
+          what: `${name}: at least ${least.toFixed(2)} of the rate without`,
+          met: this.kept(name) >= least,
+        })),
+        { what: `nothing is lost (${lost})`, met: lost === 0 },
+      ],
+      figures: { ...this.figures, lost },
+    };
+  }
+}
+
+async function runFanout(progress: (text: string) => void): Promise<Report> {
+  const rates = new Rates();
+  let lost = 0;
+  for (let round = 1; round <= rounds; round++) {
+    progress(`round ${round} of ${rounds}`);
+    await rates.measure('nobody');
+    const bus = await Bus.start();
+    try {
+      let subscribers = 0;
+      for (const size of sizes) {
+        await bus.subscribe(size - subscribers, everything);
+        subscribers = size;
+        await rates.measure(`${size} × procbus`, async (kind, count) => {
+          lost += lostOf(await bus.accounts(), kind, count);
+        });
+      }
+    } finally {
+      await bus.stop();
+    }
+    for (const size of sizes) {
+      const references = Direct.references(size);
+      await rates.measure(`${size} × reference`);
+      await references.stop();
+    }
+  }
+  const most = sizes.at(-1);
+  const targets: [string, number][] = [
+    [`forks, ${most} × procbus`, 0.85],
+    [`threads, ${most} × procbus`, 0.8],
+  ];
+  return rates.report(targets, lost);
+}
+
+async function runSelective(progress: (text: string) => void): Promise<Report> {
+  const rates = new Rates();
+  for (let round = 1; round <= rounds; round++) {
+    progress(`round ${round} of ${rounds}`);
+    await rates.measure('nobody');
+    const bus = await Bus.start();
+    try {
+      await bus.subscribe(32, rare);
+      await rates.measure('32 × procbus, 1 % each');
+    } finally {
+      await bus.stop();
+    }
+  }
+  return rates.report(
+    [
+      ['forks, 32 × procbus, 1 % each', 0.95],
+      ['threads, 32 × procbus, 1 % each', 0.95],
+    ],
+    0,
+  );
+}
+
+/** The scenario `fanout`. */
+export const fanout: Scenario = {
+  name: 'fanout',
+  about:
+    'how fast a machine forks while 1, 8 and 32 subscribers see all of it, and as many listeners of the kernel',
+  run: runFanout,
+};
+
+/** The scenario `selective`. */
+export const selective: Scenario = {
+  name: 'selective',
+  about: 'how fast a machine forks while 32 subscribers see one event in a hundred',
+  run: runSelective,
+};

@@ -1,0 +1,42 @@
+/*
+ * Whether anything is lost at the highest rate that this machine reaches, for a minute.
+ */
+import { lostOf } from '../exact.ts';
+import { Bus } from '../listeners.ts';
+import { runLoad } from '../load.ts';
+import type { Scenario } from '../scenario.ts';
+
+const seconds = 60;
+const subscribers = 32;
+
+/** The scenario `loss`. */
+export const loss: Scenario = {
+  name: 'loss',
+  about: `what is lost in ${seconds} s of the fastest load there is, threads, with ${subscribers} subscribers to all of it`,
+  run: async (progress) => {
+    const bus = await Bus.start();
+    try {
+      await bus.subscribe(subscribers, { threads: true });
+      const { rate } = await runLoad('threads', 20_000);
+      await bus.accounts();
+      progress(`about ${Math.round(rate).toLocaleString('en-US')} threads a second`);
+      const count = Math.round(rate * seconds);
+      const run = await runLoad('threads', count);
+      const toSubscribers = lostOf(await bus.accounts(), 'threads', count);
+      const anywhere = await bus.lost();
+      const events = 2 * count;
+      return {
+        columns: ['', 'of all', 'a second'],
+        rows: [
+          ['events', events.toLocaleString('en-US'), Math.round(2 * run.rate).toLocaleString('en-US')],
+          ['lost', String(anywhere), ''],
+          ['told to be lost, by all subscribers', String(toSubscribers), ''],
+        ],
+        targets: [{ what: 'nothing is lost', met: anywhere === 0 && toSubscribers === 0 }],
+        figures: { events, seconds: run.seconds, lost: anywhere, toSubscribers },
+      };
+    } finally {
+      await bus.stop();
+    }
+  },
+};
