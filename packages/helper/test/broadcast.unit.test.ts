@@ -1,5 +1,4 @@
 import {
-  eventToWire,
   eventTypes,
   includes,
   matches,
@@ -17,12 +16,14 @@ import {
 import * as fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { kernelEvent } from '../../protocol/test/arbitraries.ts';
-import { circumstancesOf, lensOf, lifeOf } from '../src/bus/view.ts';
+import { lensOf, lifeOf } from '../src/bus/view.ts';
 import type { Subscription } from '../src/bus/subscription.ts';
 import { interestOf, ownInterest, unionOf, type Interest } from '../src/kernel/socket-filter.ts';
 import type { Told } from '../src/processes/told.ts';
 import { batchOf, exitOf, follow, forkOf, makeBus, root } from './support/bus.ts';
 import { Keeper, listed } from './support/keeper.ts';
+import { eventToWire } from '../../protocol/test/wire-event.ts';
+import { circumstancesOf } from './support/circumstances.ts';
 
 const exec = (pid: number): KernelEvent => ({ type: 'exec', kernelTime: 2n ** 60n, cpu: 0, pid, tid: pid });
 

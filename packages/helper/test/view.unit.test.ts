@@ -10,7 +10,6 @@ import {
 } from '@procbus/protocol';
 import { describe, expect, test } from 'vitest';
 import {
-  circumstancesOf,
   eventOf,
   isOwn,
   isShown,
@@ -25,6 +24,7 @@ import {
 } from '../src/bus/view.ts';
 import type { Portrait } from '../src/processes/portrait.ts';
 import { Process, type Facts } from '../src/processes/process.ts';
+import { circumstancesOf } from './support/circumstances.ts';
 
 const facts: Facts = {
   comm: 'make',

@@ -4,7 +4,6 @@
  * Names are those people use, not the kernel's: `pid` is the process (the kernel's tgid) and `tid`
  * the thread (the kernel's pid), so the main thread's event has `tid === pid`.
  */
-import { wireInteger } from './codec.ts';
 import { ProcbusError } from './errors.ts';
 import { circumstancesFromWire, type Circumstances, type ProcessInfo } from './process.ts';
 import { decodeWaitStatus, type UnknownStatus, type WaitStatus } from './wait-status.ts';
@@ -165,46 +164,8 @@ type Untold<E> = E extends EventStamp
 /** An event as the kernel told it: not yet numbered, its time still a number. */
 export type KernelEvent = Untold<ProcessEvent>;
 
-/** An event as it travels: `[type, seq, kernelTime, cpu, pid, tid, circumstances, …]`, see `docs/protocol.md`. */
-export type WireEvent = readonly [
-  type: EventType,
-  seq: number | bigint,
-  kernelTime: bigint,
-  cpu: number,
-  pid: number,
-  tid: number,
-  circumstances: Circumstances,
-  ...(number | string | null)[],
-];
-
-/** Lays out one event for the wire. */
-export function eventToWire(number: number, event: KernelEvent, circumstances: Circumstances): WireEvent {
-  const { kernelTime, cpu, pid, tid } = event;
-  const seq = wireInteger(number);
-  const stamp = [event.type, seq, kernelTime, cpu, pid, tid, circumstances] as const;
-  switch (event.type) {
-    case 'fork':
-      return [...stamp, event.ppid, event.ptid];
-    case 'exec':
-    case 'sid':
-      return stamp;
-    case 'exit':
-      return [...stamp, event.status ?? null, event.ppid];
-    case 'uid':
-      return [...stamp, event.uid, event.euid];
-    case 'gid':
-      return [...stamp, event.gid, event.egid];
-    case 'ptrace':
-      return [...stamp, event.tracerPid, event.tracerTid];
-    case 'comm':
-      return [...stamp, event.comm];
-    case 'coredump':
-      return [...stamp, event.ppid];
-  }
-}
-
 /**
- * Reads an event from the wire. Elements behind the known ones are ignored.
+ * Reads an event from the wire, as {@link EventWriter} lays it out. Elements behind the known ones are ignored.
  *
  * @param clockOffset - ns to add to `kernelTime` for the time since 1970
  * @returns undefined for a type of event that this version does not know

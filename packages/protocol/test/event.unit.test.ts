@@ -1,17 +1,13 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { pack, unpack } from '../src/codec.ts';
-import {
-  eventFromWire,
-  eventToWire,
-  eventTypes,
-  isoTime,
-  nanoseconds,
-  type KernelEvent,
-} from '../src/event.ts';
+import { eventFromWire, eventTypes, isoTime, nanoseconds, type KernelEvent } from '../src/event.ts';
+import { EventWriter } from '../src/event-writer.ts';
+import { maxHelperPayload } from '../src/frame.ts';
 import { decodeWaitStatus } from '../src/wait-status.ts';
 import { circumstances, clockOffset, kernelEvent, kernelTime } from './arbitraries.ts';
 import { vectorOf } from './vectors.ts';
+import { eventToWire } from './wire-event.ts';
 
 /** ISO 8601 by hand: the date from a count of days, after Howard Hinnant's civil_from_days. */
 function isoByHand(ns: bigint): string {
@@ -58,6 +54,49 @@ describe('an event', () => {
       }),
       { numRuns: 1000 },
     );
+  });
+
+  test('is laid out by hand as it would be packed', () => {
+    const events = fc.array(fc.tuple(kernelEvent, circumstances, seq), { minLength: 1, maxLength: 20 });
+    fc.assert(
+      fc.property(events, (list) => {
+        const writer = new EventWriter();
+        const wires = list.map(([event, told, number]) => {
+          const { process, parent, runtime } = told;
+          const packed = { process: pack(process), parent: parent && pack(parent), runtime };
+          const synthetic = told.synthetic === true ? { synthetic: true as const } : {};
+          writer.add(number, { ...event, ...synthetic }, packed);
+          return eventToWire(number, event, told);
+        });
+        const [part, ...more] = writer.take();
+        expect(more).toEqual([]);
+        // An array tells its length in as few bytes as it can, or in two, as here.
+        expect(part?.packed.subarray(0, 3)).toEqual(Buffer.of(0xdc, 0, list.length));
+        expect(part?.packed.subarray(3)).toEqual(Buffer.concat(wires.map((wire) => pack(wire))));
+        expect(part).toMatchObject({ count: list.length, from: list[0]?.[2], to: list.at(-1)?.[2] });
+      }),
+      { numRuns: 1000 },
+    );
+  });
+
+  test('that is too much for one message is told in several, none longer than a message may be', () => {
+    const writer = new EventWriter();
+    const long = { process: pack('x'.repeat(maxHelperPayload / 3)) };
+    const exec: KernelEvent = { type: 'exec', kernelTime: 1n, cpu: 0, pid: 1, tid: 1 };
+    for (let number = 1; number <= 5; number++) writer.add(number, exec, long);
+    expect(writer.count).toBe(5);
+    const parts = writer.take();
+    expect(parts.map(({ count, from, to }) => [count, from, to])).toEqual([
+      [2, 1, 2],
+      [2, 3, 4],
+      [1, 5, 5],
+    ]);
+    for (const { packed, count } of parts) {
+      expect(packed.length).toBeLessThanOrEqual(maxHelperPayload - 64);
+      expect(unpack(packed)).toHaveLength(count);
+    }
+    expect(writer.count).toBe(0);
+    expect(writer.take()).toEqual([]);
   });
 
   test('that is an exit which nobody saw has no status, and arrives without', () => {

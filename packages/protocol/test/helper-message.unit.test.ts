@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { pack, packFrameHead, unpack } from '../src/codec.ts';
-import { eventFromWire, eventToWire, eventTypes, lostPlaces, type KernelEvent } from '../src/event.ts';
+import { eventFromWire, eventTypes, lostPlaces, type KernelEvent } from '../src/event.ts';
 import { grantedDetails, scopes } from '../src/grant.ts';
 import type { Loss } from '../src/loss.ts';
 import {
@@ -17,6 +17,7 @@ import type { Circumstances } from '../src/process.ts';
 import type { VersionRange } from '../src/version.ts';
 import { clockOffset, kernelTime } from './arbitraries.ts';
 import { vectorOf, vectors } from './vectors.ts';
+import { eventToWire } from './wire-event.ts';
 
 const withCode = (code: string): unknown => expect.objectContaining({ name: 'ProcbusError', code });
 

@@ -7,10 +7,9 @@
  * Receivers share what it costs to look through the stream, and who cannot pay leaves: so nobody's filter,
  * however costly, takes more of the helper's time than is its user's.
  */
-import { pack, type Loss, type WireEvent } from '@procbus/protocol';
+import { EventWriter, pack, type Loss, type PackedEvents } from '@procbus/protocol';
 import { clockOffset, monotonicTime, threadTime } from '../libc.ts';
 import type { Moment } from './journal.ts';
-import { packParts } from './parts.ts';
 import type { Delivery, Receiver } from './receiver.ts';
 import type { Selection } from './selection.ts';
 import { lossOf } from './view.ts';
@@ -33,7 +32,7 @@ export class Group {
   readonly #maxDelay: number;
   /** How far the stream has come. */
   readonly #seq: () => number;
-  #pending: WireEvent[] = [];
+  readonly #pending = new EventWriter();
   #timer: NodeJS.Timeout | undefined;
   #told = performance.now();
   #allowance = burst;
@@ -52,11 +51,11 @@ export class Group {
     if (first === undefined) return;
     this.#settleUp(first.seq - 1);
     let begun = threadTime();
-    for (const [index, moment] of moments.entries()) {
+    let count = 0;
+    for (const moment of moments) {
       if (this.receivers.size === 0) return;
-      const wire = this.selection.show(moment.seq, moment);
-      if (wire !== undefined) this.#pending.push(wire);
-      if (index % clockInterval !== clockInterval - 1) continue;
+      this.selection.show(this.#pending, moment.seq, moment);
+      if (++count % clockInterval !== 0) continue;
       const now = threadTime();
       if (now - begun < payInterval) continue;
       this.#spent += now - begun;
@@ -68,7 +67,7 @@ export class Group {
 
   /** Tells what was taken, now or soon. */
   settle(): void {
-    const count = this.#pending.length;
+    const { count } = this.#pending;
     if (count === 0) return;
     const now = performance.now();
     const passed = now - this.#told;
@@ -85,14 +84,10 @@ export class Group {
   flush(seq: number = this.#seq()): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    const events = this.#pending;
-    if (events.length === 0) return;
-    this.#pending = [];
-    this.#noteTold(events.length);
-    const begun = threadTime();
-    const deliveries = [...deliveriesOf(events, seq)];
-    this.#spent += threadTime() - begun;
-    for (const delivery of deliveries) {
+    const { count } = this.#pending;
+    if (count === 0) return;
+    this.#noteTold(count);
+    for (const delivery of deliveriesOf(this.#pending.take(), seq)) {
       for (const receiver of this.receivers) receiver.deliver(delivery);
     }
   }
@@ -106,7 +101,7 @@ export class Group {
   /** Tells those who were told nothing for so many ms how far the stream has come. */
   beat(interval: number): void {
     // While something is held back, nobody has been told how far it has come.
-    if (this.receivers.size === 0 || this.#pending.length > 0) return;
+    if (this.receivers.size === 0 || this.#pending.count > 0) return;
     if (performance.now() - this.#told < interval) return;
     this.#noteTold(0);
     const delivery = { ...positionOf(this.#seq()), packed: nothing, count: 0, from: 0, to: 0 };
@@ -137,30 +132,14 @@ export class Group {
 const nothing = pack([]);
 
 /**
- * Packs events in as many deliveries as it takes.
+ * Packed events, ready to be delivered.
  *
  * @param seq - how far the stream has been looked through
  */
-export function* deliveriesOf(
-  events: readonly WireEvent[],
-  seq: number,
-): Generator<Delivery, void, undefined> {
-  for (const { items, packed } of packParts(events)) {
-    const [from, to] = [seqOf(items[0]), seqOf(items.at(-1))];
-    yield {
-      ...positionOf(items.at(-1) === events.at(-1) ? seq : to),
-      packed,
-      count: items.length,
-      from,
-      to,
-    };
-  }
+export function deliveriesOf(parts: readonly PackedEvents[], seq: number): Delivery[] {
+  return parts.map((part) => ({ ...part, ...positionOf(part === parts.at(-1) ? seq : part.to) }));
 }
 
 function positionOf(seq: number): Pick<Delivery, 'seq' | 'clockOffset' | 'kernelTime'> {
   return { seq, clockOffset: clockOffset(), kernelTime: monotonicTime() };
-}
-
-function seqOf(event: WireEvent | undefined): number {
-  return Number(event?.[1] ?? 0);
 }

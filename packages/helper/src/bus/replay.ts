@@ -2,7 +2,7 @@
  * What happened before a subscription was made, told from the journal, piece by piece and as fast as it
  * is read.
  */
-import type { WireEvent } from '@procbus/protocol';
+import { EventWriter } from '@procbus/protocol';
 import { clockOffset, monotonicTime } from '../libc.ts';
 import { deliveriesOf } from './group.ts';
 import { numberOf, type Journal } from './journal.ts';
@@ -21,6 +21,7 @@ export class Replay {
   readonly #receiver: Receiver;
   readonly #marked: ReadonlyMap<string, number>;
   readonly #piece: number;
+  readonly #writer = new EventWriter();
   #seq: number;
 
   /**
@@ -48,23 +49,21 @@ export class Replay {
   step(): number {
     if (this.#seq < this.#journal.oldest) this.#skip();
     const entries = this.#journal.after(this.#seq, this.#piece);
-    const wires: WireEvent[] = [];
     const end = performance.now() + stepTime;
     let count = 0;
     for (const entry of entries) {
       if ('where' in entry) {
         // Whoever is cut off before they hear of a loss must not think that they have come behind it.
-        this.#deliver(wires.splice(0));
+        this.#deliver();
         this.#receiver.lose(lossOf(this.selection.lens, entry));
       } else {
-        const wire = this.selection.showPast(entry.seq, entry, this.#marked);
-        if (wire !== undefined) wires.push(wire);
+        this.selection.showPast(this.#writer, entry.seq, entry, this.#marked);
       }
       this.#seq = numberOf(entry);
       count++;
       if (performance.now() >= end) break;
     }
-    this.#deliver(wires);
+    this.#deliver();
     return count;
   }
 
@@ -79,8 +78,7 @@ export class Replay {
     this.#seq = oldest;
   }
 
-  #deliver(wires: readonly WireEvent[]): void {
-    if (wires.length === 0) return;
-    for (const delivery of deliveriesOf(wires, this.#seq)) this.#receiver.deliver(delivery);
+  #deliver(): void {
+    for (const delivery of deliveriesOf(this.#writer.take(), this.#seq)) this.#receiver.deliver(delivery);
   }
 }

@@ -2,21 +2,20 @@
  * A filter in the eyes of one who asks: what it lets through of what they may see, and how that is told.
  */
 import {
-  eventToWire,
   matches,
   matchesProcess,
   parseFilter,
+  type EventWriter,
   type Filter,
   type FilterRequest,
   type Grant,
   type Include,
-  type WireEvent,
   type WireProcess,
 } from '@procbus/protocol';
 import type { Told } from '../processes/told.ts';
+import { PackedProcesses } from './packed-processes.ts';
 import { Patterns, withoutPatterns } from './patterns.ts';
 import {
-  circumstancesOf,
   eventOf,
   isOwn,
   isShown,
@@ -25,6 +24,7 @@ import {
   pastSubjectOf,
   recordOf,
   subjectOf,
+  toldParentOf,
   type Lens,
   type Standing,
 } from './view.ts';
@@ -46,6 +46,7 @@ export class Selection {
   readonly subtrees: readonly string[];
   /** Equal selections have equal keys. */
   readonly key: string;
+  readonly #packed: PackedProcesses;
   readonly #patterns: Patterns;
   /** All conditions but the patterns. */
   readonly #rest: Filter;
@@ -63,36 +64,52 @@ export class Selection {
     this.#patterns = new Patterns(filter);
     this.#rest = withoutPatterns(filter);
     this.lens = lensOf(grant, uid, [...always, ...filter.include]);
+    this.#packed = new PackedProcesses(this.lens);
     this.roots = roots;
     this.subtrees = subtreesOf(filter);
     const { owner, events, names } = this.lens;
     this.key = JSON.stringify([filter.key, owner ?? null, [...events], names, [...this.lens.include]]);
   }
 
-  /** An event as it is told; undefined where it is not. */
-  show(seq: number, told: Told): WireEvent | undefined {
-    return this.#show(seq, told, subjectOf);
+  /** Tells an event, where it lets it through. */
+  show(writer: EventWriter, seq: number, told: Told): void {
+    if (this.#letsThrough(told, subjectOf)) this.#write(writer, seq, told);
   }
 
   /**
-   * An event of the past as it is told.
+   * Tells an event of the past, where it lets it through.
    *
    * @param marked - since which number somebody has watched a subtree
    */
-  showPast(seq: number, told: Told, marked: ReadonlyMap<string, number>): WireEvent | undefined {
-    if (this.subtrees.length === 0) return this.show(seq, told);
+  showPast(writer: EventWriter, seq: number, told: Told, marked: ReadonlyMap<string, number>): void {
+    if (this.subtrees.length === 0) {
+      this.show(writer, seq, told);
+      return;
+    }
     const isMarked = (root: string): boolean => (marked.get(root) ?? Infinity) < seq;
-    return this.#show(seq, told, (lens, process) => pastSubjectOf(lens, process, isMarked));
+    const look: typeof subjectOf = (lens, process) => pastSubjectOf(lens, process, isMarked);
+    if (this.#letsThrough(told, look)) this.#write(writer, seq, told);
   }
 
-  #show(seq: number, told: Told, look: typeof subjectOf): WireEvent | undefined {
+  #letsThrough(told: Told, look: typeof subjectOf): boolean {
     const { event, process } = told;
     const { lens } = this;
-    if (!this.filter.events.has(event.type) || !isShown(lens, told)) return undefined;
+    if (!this.filter.events.has(event.type) || !isShown(lens, told)) return false;
     const subject = look(lens, process);
-    if (!matches(this.#rest, event, subject, lifeOf(event, process))) return undefined;
-    if (!this.#patterns.letThrough(process.facts, subject)) return undefined;
-    return eventToWire(seq, eventOf(lens, event, process), circumstancesOf(lens, event, process));
+    return (
+      matches(this.#rest, event, subject, lifeOf(event, process)) &&
+      this.#patterns.letThrough(process.facts, subject)
+    );
+  }
+
+  #write(writer: EventWriter, seq: number, { event, process }: Told): void {
+    const { lens } = this;
+    const parent = toldParentOf(lens, event, process);
+    writer.add(seq, eventOf(lens, event, process), {
+      process: this.#packed.process(process),
+      parent: parent && this.#packed.parent(parent),
+      runtime: event.type === 'exit' && event.pid === event.tid ? process.age(event.kernelTime) : undefined,
+    });
   }
 
   /** A process of a snapshot as it is told; undefined where it is not. */

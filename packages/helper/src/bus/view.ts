@@ -6,7 +6,6 @@
  */
 import {
   tells,
-  type Circumstances,
   type EventType,
   type Grant,
   type Include,
@@ -84,16 +83,10 @@ export function eventOf(lens: Lens, event: KernelEvent, { facts }: Portrait): Ke
   return isNameTold ? event : { ...event, comm: '' };
 }
 
-/** The circumstances of an event. */
-export function circumstancesOf(lens: Lens, event: KernelEvent, process: Portrait): Circumstances {
-  const isLeader = event.pid === event.tid;
-  const parent = event.type === 'fork' && isLeader ? process.parent : undefined;
-  return {
-    process: infoOf(lens, process),
-    ...(parent !== undefined && isLinkShown(lens, parent) ? { parent: parentOf(lens, parent) } : {}),
-    ...(event.type === 'exit' && isLeader ? { runtime: process.age(event.kernelTime) } : {}),
-    ...(event.synthetic === true ? { synthetic: true } : {}),
-  };
+/** The parent that an event tells of: a new process's, if it is shown. */
+export function toldParentOf(lens: Lens, event: KernelEvent, { parent }: Portrait): Link | undefined {
+  if (event.type !== 'fork' || event.pid !== event.tid || parent === undefined) return undefined;
+  return isLinkShown(lens, parent) ? parent : undefined;
 }
 
 /** A loss, which counts the events of all: of those of others nothing is told. */
@@ -144,7 +137,8 @@ function commOf(lens: Lens, of: { comm: string; begunBy?: number | undefined }):
   return lens.names && isProgramShown(lens, of) ? of.comm : '';
 }
 
-function parentOf(lens: Lens, link: Link): ProcessInfo {
+/** What is told of a parent. */
+export function parentOf(lens: Lens, link: Link): ProcessInfo {
   return { id: link.id, comm: commOf(lens, link), detail: isProgramShown(lens, link) ? link.detail : 'gone' };
 }
 
@@ -155,7 +149,8 @@ function nameless(process: Portrait): Subject {
   return { pid, comm: '', exe: undefined, args: undefined, cgroup, container, uid, user, isWithin };
 }
 
-function infoOf(lens: Lens, process: Portrait): ProcessInfo {
+/** What is told of a process. */
+export function infoOf(lens: Lens, process: Portrait): ProcessInfo {
   const { include } = lens;
   const { id, facts } = process;
   const isProgramTold = isProgramShown(lens, facts);

@@ -247,7 +247,7 @@ export class ProcessTable {
   end(process: Process, endTime: bigint): void {
     process.endTime = endTime;
     if (this.#living.get(process.pid) === process) this.#living.delete(process.pid);
-    process.parent?.children.delete(process);
+    process.leaveParent();
     for (const child of process.children) this.#orphan(child);
     this.#ended.push(process);
     this.#forget(endTime);

@@ -35,6 +35,7 @@ export interface Facts extends Image, Ids {
 }
 
 const noSubtrees: ReadonlySet<string> = new Set();
+const noChildren: ReadonlySet<Process> = new Set();
 
 /** A process from its birth, or from when the helper first met it, until it is forgotten. */
 export class Process {
@@ -50,13 +51,14 @@ export class Process {
   isInDoubt = false;
   /** The parent as it is now; children get another one when theirs ends. */
   parent: Process | undefined;
-  readonly children: Set<Process> = new Set();
   /** Ids of the watched processes that it is or descends from, by fork; passed on to its children as it is. */
   subtrees: ReadonlySet<string> = noSubtrees;
   /** ns of CLOCK_MONOTONIC; undefined while it lives. */
   endTime: bigint | undefined;
   /** Its wait status, once it has ended; undefined where nobody saw it end. */
   status: number | undefined;
+  /** Most have none. */
+  #children: Set<Process> | undefined;
   #portrait: Portrait | undefined;
   #link: Link | undefined;
 
@@ -69,9 +71,18 @@ export class Process {
 
   /** Makes it a child of another one, and no longer of the one before. */
   adoptBy(parent: Process | undefined): void {
-    this.parent?.children.delete(this);
+    this.leaveParent();
     this.parent = parent;
-    parent?.children.add(this);
+    if (parent !== undefined) (parent.#children ??= new Set()).add(this);
+  }
+
+  /** Makes it no child of its parent any more, which it still knows. */
+  leaveParent(): void {
+    if (this.parent !== undefined) this.parent.#children?.delete(this);
+  }
+
+  get children(): ReadonlySet<Process> {
+    return this.#children ?? noChildren;
   }
 
   /** Seconds from its start to some time in its life. */
