@@ -9,9 +9,12 @@ import { fanout, selective } from './scenarios/fanout.ts';
 import { filters } from './scenarios/filters.ts';
 import { floods } from './scenarios/floods.ts';
 import { inTime } from './scenarios/in-time.ts';
+import { latency } from './scenarios/latency.ts';
 import { loss } from './scenarios/loss.ts';
 import { memory } from './scenarios/memory.ts';
 import { relay } from './scenarios/relay.ts';
+import { startup } from './scenarios/startup.ts';
+import { threads } from './scenarios/threads.ts';
 import { inRepository } from './programs.ts';
 import { showReport, type Report, type Scenario } from './scenario.ts';
 
@@ -20,7 +23,10 @@ const scenarios: readonly Scenario[] = [
   relay,
   fanout,
   selective,
+  threads,
   loss,
+  latency,
+  startup,
   filters,
   floods,
   inTime,

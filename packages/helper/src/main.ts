@@ -68,8 +68,9 @@ async function run(options: Options, initial: Settings, stopped: Promise<string>
   const journal = new Journal(settings.journalSize);
   const source = {
     table,
-    setInterest: (interest) => {
+    setInterest: (interest, patience) => {
       connector.setInterest(interest);
+      stream.patience = patience;
       void reader.start();
     },
     catchUp: () => {

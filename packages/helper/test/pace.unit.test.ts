@@ -1,45 +1,59 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { batchInterval, Pace } from '../src/kernel/pace.ts';
+import { longestRest, Pace } from '../src/kernel/pace.ts';
 
-/** Takes turns at the given pauses, as the stream does: never before the last turn has come. */
-function turns(pauses: readonly number[]): { asked: number; came: number }[] {
-  const pace = new Pace(0);
+/** Batches of so many events, each some ms after we could have taken it; returns how long we rested after each. */
+function rests(batches: readonly { pause: number; events: number }[], pace = new Pace(0)): number[] {
   let now = 0;
-  return pauses.map((pause) => {
+  return batches.map(({ pause, events }) => {
     now += pause;
-    const asked = now;
-    now += pace.take(now);
-    return { asked, came: now };
+    const rest = pace.after(events, now);
+    now += rest;
+    return rest;
   });
 }
 
 test('a batch every now and then goes out at once', () => {
-  const pauses = Array.from({ length: 1000 }, () => batchInterval);
-  for (const { asked, came } of turns(pauses)) expect(came).toBe(asked);
+  const batches = Array.from({ length: 1000 }, () => ({ pause: 5, events: 1 }));
+  expect(rests(batches).every((rest) => rest === 0)).toBe(true);
 });
 
 test('the few batches of a command on a quiet machine go out at once', () => {
-  const pauses = Array.from({ length: 100 }, () => [1000, 0.3, 0.5, 0, 0, 2, 0, 0]).flat();
-  for (const { asked, came } of turns(pauses)) expect(came).toBe(asked);
+  const command = [1000, 0.3, 0.5, 0, 0, 2, 0, 0].map((pause) => ({ pause, events: 1 }));
+  const batches = Array.from({ length: 100 }, () => command).flat();
+  expect(rests(batches).every((rest) => rest === 0)).toBe(true);
 });
 
-test('in a storm batches come at intervals, and none waits longer than one', () => {
-  const storm = turns(Array.from({ length: 1000 }, () => 0)).slice(100);
-  storm.forEach(({ asked, came }, index) => {
-    expect(came - asked).toBeLessThanOrEqual(batchInterval);
-    if (index > 0) expect(came - (storm[index - 1]?.came ?? 0)).toBeGreaterThanOrEqual(batchInterval - 1);
-  });
+test('in a storm there is a rest after each batch, until one brings next to nothing', () => {
+  const storm = Array.from({ length: 1000 }, () => ({ pause: 0, events: 150 }));
+  const all = rests([...storm, { pause: 0, events: 2 }, { pause: 1, events: 1 }]);
+  expect(all.slice(100, 1000)).toEqual(Array.from({ length: 900 }, () => longestRest));
+  expect(all[1000]).toBe(0);
 });
 
-test('whatever comes, no turn waits longer than an interval, and they stay rare', () => {
-  const pause = fc.double({ min: 0, max: 50, noNaN: true });
+test('who wants to be told sooner has us rest for less, but not for nothing', () => {
+  for (const [patience, rest] of [
+    [10, 10],
+    [0, 5],
+    [1000, longestRest],
+  ] as const) {
+    const pace = new Pace(0);
+    pace.patience = patience;
+    const storm = Array.from({ length: 100 }, () => ({ pause: 0, events: 150 }));
+    expect(rests(storm, pace).at(-1)).toBe(rest);
+  }
+});
+
+test('whatever comes, no rest is longer than the longest, and batches stay rare', () => {
+  const batch = fc.record({ pause: fc.double({ min: 0, max: 50, noNaN: true }), events: fc.nat(300) });
   fc.assert(
-    fc.property(fc.array(pause, { minLength: 1, maxLength: 300 }), (pauses) => {
-      const all = turns(pauses);
-      for (const { asked, came } of all) expect(came - asked).toBeLessThanOrEqual(batchInterval);
-      const span = all.at(-1)?.came ?? 0;
-      expect(all.length).toBeLessThanOrEqual(16 + span / batchInterval + 1);
+    fc.property(fc.array(batch, { minLength: 1, maxLength: 300 }), (batches) => {
+      const all = rests(batches);
+      for (const rest of all) expect(rest).toBeLessThanOrEqual(longestRest);
+      const span =
+        batches.reduce((sum, { pause }) => sum + pause, 0) + all.reduce((sum, rest) => sum + rest, 0);
+      // Of each two in a row under load, one at least is paid for by a rest or a token.
+      expect(batches.length).toBeLessThanOrEqual(2 * (16 + span * 0.25 + 1));
     }),
   );
 });

@@ -37,8 +37,12 @@ export type ToldBatch = Omit<Batch, 'events'> & { readonly events: Iterable<Told
 /** Where events come from, and whom they are about. */
 export interface Source {
   readonly table: ProcessTable;
-  /** Told what all subscriptions together want, whenever that may have changed. */
-  setInterest(interest: Interest): void;
+  /**
+   * Told what all subscriptions together want, whenever that may have changed.
+   *
+   * @param patience - ms for which all of them let an event be held back
+   */
+  setInterest(interest: Interest, patience: number): void;
   /** Publishes what has been told by now. */
   catchUp(): void;
 }
@@ -311,7 +315,8 @@ export class Broadcast {
 
   #setInterest(): void {
     const { interest } = this;
-    this.#source.setInterest(interest);
+    const patience = Math.min(defaultMaxDelay, ...[...this.#groups.values()].map(({ maxDelay }) => maxDelay));
+    this.#source.setInterest(interest, patience);
     this.journal.collect(interest, this.#seq);
   }
 

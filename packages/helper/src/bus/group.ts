@@ -25,11 +25,12 @@ const payInterval = 2;
 
 export class Group {
   readonly selection: Selection;
+  /** For how many ms an event may be held back. */
+  readonly maxDelay: number;
   /** Those who are told what happens, as it happens. */
   readonly receivers: Set<Receiver> = new Set();
   /** Subscriptions, those included that are still told what happened before. */
   holders = 0;
-  readonly #maxDelay: number;
   /** How far the stream has come. */
   readonly #seq: () => number;
   readonly #pending = new EventWriter();
@@ -41,7 +42,7 @@ export class Group {
 
   constructor(selection: Selection, maxDelay: number, seq: () => number) {
     this.selection = selection;
-    this.#maxDelay = maxDelay;
+    this.maxDelay = maxDelay;
     this.#seq = seq;
   }
 
@@ -72,8 +73,10 @@ export class Group {
     const now = performance.now();
     const passed = now - this.#told;
     const allowance = Math.min(burst, this.#allowance + passed * burstPerMs);
-    if (count <= allowance || passed >= this.#maxDelay || count >= pendingLimit) this.flush();
-    else this.#timer ??= setTimeout(() => this.flush(), this.#maxDelay - passed);
+    // A timer comes no earlier than in a ms.
+    const left = this.maxDelay - passed;
+    if (count <= allowance || left < 1 || count >= pendingLimit) this.flush();
+    else this.#timer ??= setTimeout(() => this.flush(), left);
   }
 
   /**

@@ -92,18 +92,23 @@ export class KernelStream {
     if (this.#queue.length > 0) this.#next();
   }
 
-  /** Hands a batch on, now or as soon as its turn comes; until then nothing wakes us. */
+  /** For how many ms an event may be held back. */
+  set patience(ms: number) {
+    this.#pace.patience = ms;
+  }
+
+  /** Hands a batch on, unless we rest: then it waits for its turn. */
   #next(): void {
-    if (this.#timer !== undefined) return;
-    const wait = this.#pace.take(performance.now());
-    if (wait === 0) this.#turn();
-    else this.#pause(wait);
+    if (this.#timer === undefined) this.#turn();
   }
 
   #turn(): void {
-    this.#handOn();
+    const events = this.#handOn();
+    const rest = this.#pace.after(events, performance.now());
     // Clients get their turn before the rest of a long queue.
     if (this.#queue.length > 0) this.#pause(0);
+    else if (rest > 0) this.#pause(rest);
+    else this.#watch.resume();
   }
 
   /** In place of waking for each event, comes back after some ms. */
@@ -111,12 +116,12 @@ export class KernelStream {
     this.#watch.pause();
     this.#timer = setTimeout(() => {
       this.#timer = undefined;
-      this.#watch.resume();
       this.#turn();
     }, ms);
   }
 
-  #handOn(takesMore = true): void {
+  /** Returns how many events there were. */
+  #handOn(takesMore = true): number {
     const take = (): void => {
       if (takesMore) this.#take();
     };
@@ -129,6 +134,7 @@ export class KernelStream {
     if (events.length > 0 || lost > 0) this.#tell(events, lost);
     if (count > 0) this.#heardAt = performance.now();
     this.#silence.refresh();
+    return count;
   }
 
   #tell(events: readonly KernelEvent[], lost: Batch['lost']): void {

@@ -123,11 +123,14 @@ export interface Watch {
 /** Calls back, on the event loop, whenever `fd` has something to read, until the watch is closed. */
 export function watchReadable(fd: number, onReadable: () => void): Watch {
   const handle = koffi.node.poll(fd, { readable: true }, onReadable);
-  return {
-    pause: () => handle.stop(),
-    resume: () => handle.start({ readable: true }, onReadable),
-    close: () => handle.close(),
+  let isWatched = true;
+  const set = (watched: boolean): void => {
+    if (watched === isWatched) return;
+    isWatched = watched;
+    if (watched) handle.start({ readable: true }, onReadable);
+    else handle.stop();
   };
+  return { pause: () => set(false), resume: () => set(true), close: () => handle.close() };
 }
 
 /** What a `struct group *` points to; undefined for NULL. */
