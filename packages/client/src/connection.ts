@@ -13,6 +13,7 @@ import {
   packFrame,
   parseSubscriptionStart,
   ProcbusError,
+  type EventReader,
   type HelperHello,
   type HelperMessage,
   type Loss,
@@ -30,7 +31,7 @@ export interface Subscriber {
   /** There is no subscription. */
   refused(error: unknown): void;
   /** Takes events, or none; the stream has been looked through up to `seq`. */
-  deliver(seq: number, events: readonly unknown[], clockOffset: bigint): void;
+  deliver(seq: number, events: EventReader): void;
   lose(loss: Loss): void;
 }
 
@@ -192,9 +193,7 @@ export class Connection {
     switch (message.type) {
       case 'events':
         this.#clockOffset = message.clockOffset;
-        this.#subscribers
-          .get(message.subscription)
-          ?.deliver(message.seq, message.events, message.clockOffset);
+        this.#subscribers.get(message.subscription)?.deliver(message.seq, message.events);
         break;
       case 'lost':
         this.#subscribers.get(message.subscription)?.lose(message.lost);

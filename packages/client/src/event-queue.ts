@@ -2,17 +2,16 @@
  * What has arrived for a reader and is not read yet, and the two places in the stream that go with it:
  * how far it has arrived, and how far it has been read.
  *
- * Idea: what the helper sends is queued as it came and decoded when it is read; the queue is bounded
+ * Idea: what the helper sends is queued as it came and read when somebody wants it; the queue is bounded
  * in events. What does not fit is counted, and told in its place.
  * Invariant: events read + events in `lost {where: "queue"}` = events that arrived; the place that has been
  * read up to has nothing unread before it, and nothing read behind it.
  */
 import {
-  eventFromWire,
   joinLosses,
   lossToEvent,
-  stampFromWire,
   type Cursor,
+  type EventReader,
   type Loss,
   type StreamEvent,
 } from '@procbus/protocol';
@@ -26,9 +25,7 @@ interface Queued {
 
 /** Events of one delivery that are still to be read; none, where only the place moves. */
 interface Delivery extends Queued {
-  readonly events: readonly unknown[];
-  readonly clockOffset: bigint;
-  next: number;
+  readonly events: EventReader | undefined;
 }
 
 interface Hole extends Queued {
@@ -88,15 +85,15 @@ export class EventQueue {
   }
 
   /** Puts events in; the stream has been looked through up to `seq`. */
-  add(seq: number, delivered: readonly unknown[], clockOffset: bigint): void {
+  add(seq: number, events: EventReader): void {
     const { epoch } = this.#arrive(seq);
-    const events = this.#fresh(delivered, epoch);
-    if (events.length > 0 && this.fits(events.length)) {
-      this.#buffered += events.length;
-      this.#items.push({ epoch, upTo: seq, events, clockOffset, next: 0 });
+    this.#freshen(events, epoch);
+    if (events.left > 0 && this.fits(events.left)) {
+      this.#buffered += events.left;
+      this.#items.push({ epoch, upTo: seq, events });
       return;
     }
-    if (events.length > 0) this.#addLoss(lossOf(events, clockOffset), epoch);
+    if (events.left > 0) this.#addLoss(lossOf(events), epoch);
     this.#reach({ epoch, seq });
   }
 
@@ -128,15 +125,14 @@ export class EventQueue {
         this.#shift(head);
         return lossToEvent(head.loss);
       }
-      const { events, clockOffset } = head;
-      if (head.next >= events.length) {
+      const { events } = head;
+      if (events === undefined) {
         this.#shift(head);
         continue;
       }
-      const event = eventFromWire(events[head.next], clockOffset);
-      head.next++;
       this.#buffered--;
-      if (head.next === events.length) this.#shift(head);
+      const event = events.next();
+      if (events.left === 0) this.#shift(head);
       else if (event !== undefined) this.#read = { epoch: head.epoch, seq: event.seq };
       if (event !== undefined) return event;
     }
@@ -169,7 +165,7 @@ export class EventQueue {
     } else if (last.epoch === epoch) {
       last.upTo = Math.max(last.upTo, seq);
     } else {
-      this.#items.push({ epoch, upTo: seq, events: [], clockOffset: 0n, next: 0 });
+      this.#items.push({ epoch, upTo: seq, events: undefined });
     }
   }
 
@@ -199,22 +195,20 @@ export class EventQueue {
     const { epoch, upTo } = item;
     if ('loss' in item) {
       this.#addLoss(item.loss, epoch);
-    } else {
-      const events = this.#fresh(item.events.slice(item.next), epoch);
-      this.#buffered += events.length;
-      if (events.length > 0) this.#items.push({ ...item, events, next: 0 });
+    } else if (item.events !== undefined) {
+      this.#freshen(item.events, epoch);
+      this.#buffered += item.events.left;
+      if (item.events.left > 0) this.#items.push(item);
     }
     this.#reach({ epoch, seq: upTo });
   }
 
-  /** Events that are not to be skipped. Once there is one, so are all that follow. */
-  #fresh(events: readonly unknown[], epoch: string): readonly unknown[] {
+  /** Passes events that are to be skipped. Once there is one that is not, so are all that follow. */
+  #freshen(events: EventReader, epoch: string): void {
     const skip = this.#skipTo;
-    if (skip === undefined || skip.epoch !== epoch || events.length === 0) return events;
-    const first = events.findIndex((wire) => !isUpTo(wire, skip.seq));
-    if (first < 0) return [];
-    this.#skipTo = undefined;
-    return first === 0 ? events : events.slice(first);
+    if (skip === undefined || skip.epoch !== epoch || events.left === 0) return;
+    while (events.left > 0 && isUpTo(events, skip.seq)) events.skip();
+    if (events.left > 0) this.#skipTo = undefined;
   }
 }
 
@@ -230,10 +224,12 @@ function joined(earlier: Hole, loss: Loss, epoch: string): Loss {
 }
 
 /** The loss of a whole delivery. */
-function lossOf(events: readonly unknown[], clockOffset: bigint): Loss {
-  const { seq: from } = stampFromWire(events[0]);
-  const { seq: to, kernelTime } = stampFromWire(events.at(-1));
-  return { where: 'queue', count: events.length, from, to, kernelTime, clockOffset };
+function lossOf(events: EventReader): Loss {
+  const { left: count, clockOffset } = events;
+  const { seq: from } = events.stamp;
+  while (events.left > 1) events.skip();
+  const { seq: to, kernelTime } = events.stamp;
+  return { where: 'queue', count, from, to, kernelTime, clockOffset };
 }
 
 /** The part of a loss behind a sequence number. How many it was there nobody knows; not more than fit. */
@@ -243,6 +239,10 @@ function lossBehind(loss: Loss, seq: number): Loss {
 }
 
 /** A malformed event is not skipped: its reader is told. */
-function isUpTo(wire: unknown, seq: number): boolean {
-  return Array.isArray(wire) && typeof wire[1] === 'number' && wire[1] <= seq;
+function isUpTo(events: EventReader, seq: number): boolean {
+  try {
+    return events.stamp.seq <= seq;
+  } catch {
+    return false;
+  }
 }

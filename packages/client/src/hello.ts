@@ -9,9 +9,8 @@ import {
   isErrorCode,
   maxHelperPayload,
   packFrame,
-  parseHelperMessage,
   ProcbusError,
-  unpack,
+  readHelperMessage,
   versions,
   type HelperHello,
   type HelperMessage,
@@ -85,7 +84,7 @@ export async function greet<R extends Receiver>(
       try {
         for (const payload of decoder.push(chunk)) {
           if (socket.destroyed) return;
-          const message = parseHelperMessage(unpack(payload));
+          const message = readHelperMessage(payload);
           if (receiver === undefined) takeFirst(message);
           else receiver.take(message);
         }

@@ -10,6 +10,7 @@ import {
   parseCursor,
   ProcbusError,
   type Cursor,
+  type EventReader,
   type FilterRequest,
   type Grant,
   type Loss,
@@ -132,9 +133,9 @@ export class Subscription implements Subscriber {
     }
   }
 
-  deliver(seq: number, events: readonly unknown[], clockOffset: bigint): void {
+  deliver(seq: number, events: EventReader): void {
     this.#expectHeld();
-    this.watch.deliver(seq, events, clockOffset);
+    this.watch.deliver(seq, events);
   }
 
   lose(loss: Loss): void {

@@ -8,6 +8,7 @@ import {
   lossToEvent,
   ProcbusError,
   type Cursor,
+  type EventReader,
   type FilterRequest,
   type LagPolicy,
   type LostEvent,
@@ -157,14 +158,14 @@ export class Watch implements AsyncIterableIterator<StreamEvent, undefined> {
   }
 
   /** @internal Takes what the helper sent: the stream has been looked through up to `seq`. */
-  deliver(seq: number, events: readonly unknown[], clockOffset: bigint): void {
+  deliver(seq: number, events: EventReader): void {
     if (this.#ended) return;
-    if (this.#failsOnLag && !this.#queue.fits(events.length)) {
+    if (this.#failsOnLag && !this.#queue.fits(events.left)) {
       this.#host.unsubscribe();
       this.fail(lagged());
       return;
     }
-    this.#queue.add(seq, events, clockOffset);
+    this.#queue.add(seq, events);
     this.#wake();
   }
 

@@ -4,6 +4,7 @@ import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { kernelLoss } from '../../../test/support/loss.ts';
 import { Watch, type ReadingOptions } from '../src/watch.ts';
+import { readerOf } from '../../protocol/test/wire-event.ts';
 
 /** A watch that has not begun, and how often it unsubscribed. */
 function openUnbegun(options: ReadingOptions = {}): { watch: Watch; unsubscribed: () => number } {
@@ -24,7 +25,7 @@ const at = (seq: number, epoch = 'e'): Cursor => ({ epoch, seq });
 /** Delivers events; the stream has been looked through up to the last of them. */
 function tell(watch: Watch, events: readonly unknown[], clockOffset = 0n): void {
   const numbers = events.flatMap((wire) => (wire as unknown[]).slice(1, 2)).filter(Number.isInteger);
-  watch.deliver(Math.max(0, ...(numbers as number[])), events, clockOffset);
+  watch.deliver(Math.max(0, ...(numbers as number[])), readerOf(events, clockOffset));
 }
 
 const about = { process: { id: '1.1', comm: 'sh', detail: 'complete' } };
@@ -244,9 +245,9 @@ describe('the cursor of a watch', () => {
 
   test('lies behind what has been read, and not behind what has arrived', async () => {
     const { watch } = open();
-    watch.deliver(20, execs(3, 5), 0n);
+    watch.deliver(20, readerOf(execs(3, 5)));
     watch.lose(kernelLoss(21, 24));
-    watch.deliver(30, execs(25, 26), 0n);
+    watch.deliver(30, readerOf(execs(25, 26)));
     expect([watch.cursor, watch.received]).toEqual(['e:0', at(30)]);
     const seen: unknown[] = [];
     for (let left = 6; left > 0; left--) {
@@ -258,27 +259,27 @@ describe('the cursor of a watch', () => {
 
   test('moves on with heartbeats, but only behind what has been read', async () => {
     const { watch } = open();
-    watch.deliver(5, [], 0n);
+    watch.deliver(5, readerOf([]));
     expect(watch.cursor).toBe('e:5');
-    watch.deliver(8, execs(7, 8), 0n);
-    watch.deliver(12, [], 0n);
+    watch.deliver(8, readerOf(execs(7, 8)));
+    watch.deliver(12, readerOf([]));
     expect(watch.cursor).toBe('e:5');
     await watch.next();
     expect(watch.cursor).toBe('e:7');
     await watch.next();
     expect(watch.cursor).toBe('e:12');
     const next = watch.next();
-    watch.deliver(15, [], 0n);
+    watch.deliver(15, readerOf([]));
     expect(watch.cursor).toBe('e:15');
-    watch.deliver(16, execs(16, 16), 0n);
+    watch.deliver(16, readerOf(execs(16, 16)));
     expect(await next).toMatchObject({ value: { seq: 16 } });
   });
 
   test('moves over what did not fit when that is told', async () => {
     const { watch } = open({ bufferSize: 2 });
-    watch.deliver(3, execs(1, 2), 0n);
-    watch.deliver(9, execs(4, 8), 0n);
-    watch.deliver(10, [], 0n);
+    watch.deliver(3, readerOf(execs(1, 2)));
+    watch.deliver(9, readerOf(execs(4, 8)));
+    watch.deliver(10, readerOf([]));
     await watch.next();
     await watch.next();
     expect(watch.cursor).toBe('e:3');
@@ -329,7 +330,7 @@ describe('a watch that goes on elsewhere', () => {
   test('keeps its cursor before what is missing at its very beginning', async () => {
     const { watch } = openUnbegun({ since: at(100) });
     watch.begin({ ...at(5, 'f'), clockOffset: 0n }, missing(5));
-    watch.deliver(7, [], 0n);
+    watch.deliver(7, readerOf([]));
     expect(watch.cursor).toBe('e:100');
     await watch.next();
     expect(watch.cursor).toBe('f:7');

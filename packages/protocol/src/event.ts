@@ -5,8 +5,8 @@
  * the thread (the kernel's pid), so the main thread's event has `tid === pid`.
  */
 import { ProcbusError } from './errors.ts';
-import { circumstancesFromWire, type Circumstances, type ProcessInfo } from './process.ts';
-import { decodeWaitStatus, type UnknownStatus, type WaitStatus } from './wait-status.ts';
+import type { Circumstances, ProcessInfo } from './process.ts';
+import type { UnknownStatus, WaitStatus } from './wait-status.ts';
 
 /** What every event of a process carries. */
 export interface EventStamp {
@@ -164,66 +164,6 @@ type Untold<E> = E extends EventStamp
 /** An event as the kernel told it: not yet numbered, its time still a number. */
 export type KernelEvent = Untold<ProcessEvent>;
 
-/**
- * Reads an event from the wire, as {@link EventWriter} lays it out. Elements behind the known ones are ignored.
- *
- * @param clockOffset - ns to add to `kernelTime` for the time since 1970
- * @returns undefined for a type of event that this version does not know
- * @throws ProcbusError `bad-message`
- */
-export function eventFromWire(wire: unknown, clockOffset: bigint): ProcessEvent | undefined {
-  const { seq, kernelTime } = stampFromWire(wire);
-  const [type, , , cpu, pid, tid, about, a, b] = wire as unknown[];
-  if (!isEventType(type)) return undefined;
-  const stamp = {
-    seq,
-    time: isoTime(kernelTime + clockOffset),
-    kernelTime: String(kernelTime),
-    cpu: integer(cpu),
-    pid: integer(pid),
-    tid: integer(tid),
-  };
-  const circumstances = circumstancesFromWire(about);
-  switch (type) {
-    case 'fork':
-      return { type, ...stamp, ppid: integer(a), ptid: integer(b), ...circumstances };
-    case 'exec':
-    case 'sid':
-      return { type, ...stamp, ...circumstances };
-    case 'exit': {
-      const ppid = integer(b);
-      if (a === null) return { type, ...stamp, ppid, ...circumstances };
-      const status = integer(a);
-      return { type, ...stamp, status, ...decodeWaitStatus(status), ppid, ...circumstances };
-    }
-    case 'uid':
-      return { type, ...stamp, uid: integer(a), euid: integer(b), ...circumstances };
-    case 'gid':
-      return { type, ...stamp, gid: integer(a), egid: integer(b), ...circumstances };
-    case 'ptrace':
-      return { type, ...stamp, tracerPid: integer(a), tracerTid: integer(b), ...circumstances };
-    case 'comm':
-      if (typeof a !== 'string') throw malformed('a comm that is no string');
-      return { type, ...stamp, comm: a, ...circumstances };
-    case 'coredump':
-      return { type, ...stamp, ppid: integer(a), ...circumstances };
-  }
-}
-
-function isEventType(value: unknown): value is EventType {
-  return (eventTypes as readonly unknown[]).includes(value);
-}
-
-/**
- * Reads no more than number and time of an event.
- *
- * @throws ProcbusError `bad-message`
- */
-export function stampFromWire(wire: unknown): { seq: number; kernelTime: bigint } {
-  if (!Array.isArray(wire)) throw malformed('not an array');
-  return { seq: integer(wire[1]), kernelTime: nanoseconds(wire[2]) };
-}
-
 /** ISO 8601 in UTC with microseconds, for nanoseconds since 1970; what is below them is cut off. */
 export function isoTime(ns: bigint): string {
   const microseconds = ns / 1000n;
@@ -241,13 +181,4 @@ export function nanoseconds(value: unknown): bigint {
   // 2^53 itself is exact, and comes as a number.
   if (Number.isInteger(value) && Math.abs(value as number) <= 2 ** 53) return BigInt(value as number);
   throw new ProcbusError('bad-message', 'a message is malformed: a time that is no integer');
-}
-
-function integer(value: unknown): number {
-  if (Number.isSafeInteger(value)) return value as number;
-  throw malformed('a field that is no integer');
-}
-
-function malformed(what: string): ProcbusError {
-  return new ProcbusError('bad-message', `an event is malformed: ${what}`);
 }

@@ -13,6 +13,7 @@ export * from './conditions.ts';
 export * from './cursor.ts';
 export * from './errors.ts';
 export * from './event.ts';
+export * from './event-reader.ts';
 export * from './event-writer.ts';
 export * from './filter.ts';
 export * from './frame.ts';

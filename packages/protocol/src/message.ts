@@ -1,16 +1,18 @@
 /*
  * Messages: the arrays that travel in frames, and their shapes.
  *
- * Everything that comes from a peer passes through `parseClientMessage` or `parseHelperMessage`
+ * Everything that comes from a peer passes through `parseClientMessage` or `readHelperMessage`
  * before any other code sees it. Elements behind the known ones are ignored, so that a later
  * version can add some.
  */
-import { isMap, wireInteger } from './codec.ts';
+import { isMap, unpack, wireInteger } from './codec.ts';
 import { ProcbusError } from './errors.ts';
+import { EventReader } from './event-reader.ts';
 import { lostPlaces, nanoseconds, type LostWhere } from './event.ts';
 import { parseGrant, type Grant } from './grant.ts';
 import type { Loss } from './loss.ts';
 import { parseSubscribeOptions, subscribeOptionsToWire, type SubscribeOptions } from './subscribe-options.ts';
+import { Unpacker } from './unpacker.ts';
 import type { VersionRange } from './version.ts';
 
 /** What a client says of itself. */
@@ -69,7 +71,7 @@ export type HelperMessage =
       /** The stream has been looked through up to here for this subscription. */
       readonly seq: number;
       readonly clockOffset: bigint;
-      readonly events: readonly unknown[];
+      readonly events: EventReader;
     }
   /** A part of a snapshot; the result that follows the last one says when it is true. */
   | { readonly type: 'processes'; readonly request: number; readonly processes: readonly unknown[] }
@@ -202,13 +204,37 @@ export function requestOf(value: unknown): number | null {
 }
 
 /**
- * Checks the shape of a message from a helper. A type that this version does not know is no error.
+ * Reads a message from a helper. Its events are read by whoever wants them.
+ *
+ * @throws ProcbusError `bad-frame` or `bad-message`
+ */
+export function readHelperMessage(payload: Buffer): HelperMessage {
+  return readEvents(new Unpacker(payload), payload.length) ?? parseHelperMessage(unpack(payload));
+}
+
+/** Reads a message of events, which most are; undefined for all others. */
+function readEvents(unpacker: Unpacker, end: number): HelperMessage | undefined {
+  if (!unpacker.isArray) return undefined;
+  const elements = unpacker.array();
+  if (elements === 0 || !unpacker.isText || unpacker.text() !== 'events') return undefined;
+  if (elements < 5) throw malformed('events without a list');
+  const subscription = id(unpacker.integer(), 'subscription');
+  const seq = count(unpacker.integer(), 'seq');
+  const clockOffset = unpacker.int64();
+  const events = new EventReader(unpacker.skip(), clockOffset);
+  for (let more = elements - 5; more > 0; more--) unpacker.skip();
+  if (unpacker.at !== end) throw malformed('bytes behind its end');
+  return { type: 'events', subscription, seq, clockOffset, events };
+}
+
+/**
+ * Checks the shape of a message from a helper, other than events. A type that this version does not know is no error.
  *
  * @throws ProcbusError `bad-message`
  */
 export function parseHelperMessage(value: unknown): HelperMessage {
   const elements = messageElements(value);
-  const [type, first, second, third, fourth] = elements;
+  const [type, first, second] = elements;
   switch (type) {
     case 'hello':
       return { type, hello: helperHello(map(first, 'hello')) };
@@ -218,15 +244,6 @@ export function parseHelperMessage(value: unknown): HelperMessage {
       const request = first === null ? null : id(first, 'request');
       return { type, request, error: wireError(elements.slice(2)) };
     }
-    case 'events':
-      if (!Array.isArray(fourth)) throw malformed('events are not a list');
-      return {
-        type,
-        subscription: id(first, 'subscription'),
-        seq: count(second, 'seq'),
-        clockOffset: nanoseconds(third),
-        events: fourth as unknown[],
-      };
     case 'processes':
       if (!Array.isArray(second)) throw malformed('processes are not a list');
       return { type, request: id(first, 'request'), processes: second as unknown[] };

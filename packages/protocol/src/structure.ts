@@ -62,6 +62,23 @@ export function checkStructure(bytes: Buffer, limits: StructureLimits): void {
   if (at !== bytes.length) throw malformed('bytes behind its end');
 }
 
+/**
+ * Where the value at a place ends.
+ *
+ * @throws ProcbusError `bad-frame`
+ */
+export function valueEnd(bytes: Buffer, at: number): number {
+  let end = at;
+  for (let left = 1; left > 0; left--) {
+    if (end >= bytes.length) throw malformed('it ends too early');
+    const head = headerAt(bytes, end);
+    end += head.bytes;
+    left += head.values;
+  }
+  if (end > bytes.length) throw malformed('it ends too early');
+  return end;
+}
+
 interface Header {
   readonly kind: 'scalar' | 'string' | 'array' | 'map';
   /** Bytes of the header and, for a scalar or a string, of the content. */
@@ -125,7 +142,8 @@ function scalar(bytes: number): Header {
   return { kind: 'scalar', bytes, values: 0 };
 }
 
-function lengthAt(bytes: Buffer, at: number, width: 1 | 2 | 4): number {
+/** The length that a header gives in so many bytes behind its first. */
+export function lengthAt(bytes: Buffer, at: number, width: 1 | 2 | 4): number {
   if (at + 1 + width > bytes.length) throw malformed('it ends too early');
   return bytes.readUIntBE(at + 1, width);
 }

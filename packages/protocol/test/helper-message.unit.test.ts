@@ -1,12 +1,12 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { pack, packFrameHead, unpack } from '../src/codec.ts';
-import { eventFromWire, eventTypes, lostPlaces, type KernelEvent } from '../src/event.ts';
+import { eventTypes, lostPlaces, type KernelEvent } from '../src/event.ts';
 import { grantedDetails, scopes } from '../src/grant.ts';
 import type { Loss } from '../src/loss.ts';
 import {
   helperMessage,
-  parseHelperMessage,
+  readHelperMessage,
   parseSnapshotPosition,
   parseStreamPosition,
   parseSubscriptionStart,
@@ -17,11 +17,11 @@ import type { Circumstances } from '../src/process.ts';
 import type { VersionRange } from '../src/version.ts';
 import { clockOffset, kernelTime } from './arbitraries.ts';
 import { vectorOf, vectors } from './vectors.ts';
-import { eventToWire } from './wire-event.ts';
+import { eventFromWire, eventToWire } from './wire-event.ts';
 
 const withCode = (code: string): unknown => expect.objectContaining({ name: 'ProcbusError', code });
 
-const readByClient = (message: unknown[]): HelperMessage => parseHelperMessage(unpack(pack(message)));
+const readByClient = (message: unknown[]): HelperMessage => readHelperMessage(pack(message));
 
 const id = fc.integer({ min: 1, max: 0xffffffff });
 const count = fc.maxSafeInteger().map(Math.abs);
@@ -48,7 +48,7 @@ const helloWith = (other: unknown): unknown[] => {
 describe('a message of a helper', () => {
   test.each(vectors.filter(({ from }) => from === 'helper'))('is read from the vector $name', (vector) => {
     const type = vector.name === 'unknown-type' ? 'unknown' : vector.value[0];
-    expect(parseHelperMessage(unpack(vector.frame.subarray(4))).type).toBe(type);
+    expect(readHelperMessage(vector.frame.subarray(4)).type).toBe(type);
   });
 
   test('hello is read as it was laid out', () => {
@@ -129,7 +129,7 @@ describe('a message of a helper', () => {
     const processes = pack(list);
     const head = packFrameHead(helperMessage.processesHead(request), processes.length);
     expect(Buffer.concat([head, processes]).toString('hex')).toBe(frame.toString('hex'));
-    const read = parseHelperMessage(unpack(frame.subarray(4)));
+    const read = readHelperMessage(frame.subarray(4));
     expect(read).toMatchObject({ type: 'processes', request, processes: [{ pid: 1200 }, { pid: 2 }] });
   });
 
@@ -177,7 +177,7 @@ describe('a message of a helper', () => {
     ['a loss with a negative count', ['lost', 1, 1n, 1n, 'queue', -1, 1, 1]],
     ['a loss without a range', ['lost', 1, 1n, 1n, 'queue', 1]],
   ])('with the wrong shape is refused: %s', (_name, value) => {
-    expect(() => parseHelperMessage(value)).toThrow(withCode('bad-message'));
+    expect(() => readHelperMessage(pack(value))).toThrow(withCode('bad-message'));
   });
 });
 
@@ -186,7 +186,7 @@ test.each([
   ['error-gone-without-remedy', { remedy: undefined, oldest: '8f3a61c20b9d47e5:1106' }],
   ['error-with-remedy', { remedy: expect.any(String) as string, oldest: undefined }],
 ])('an error tells the oldest cursor where it has one: %s', (name, told) => {
-  const read = parseHelperMessage(vectorOf(name).value);
+  const read = readHelperMessage(vectorOf(name).frame.subarray(4));
   expect(read).toMatchObject({ type: 'error', error: told });
   if (read.type !== 'error') throw new Error('no error');
   expect(helperMessage.error(read.request, read.error)).toEqual(vectorOf(name).value);

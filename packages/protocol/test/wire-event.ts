@@ -1,9 +1,20 @@
 /*
  * The plain way to lay out an event: what EventWriter does by hand has to be what this gives, packed.
  */
-import { wireInteger } from '../src/codec.ts';
-import type { EventType, KernelEvent } from '../src/event.ts';
+import { pack, wireInteger } from '../src/codec.ts';
+import { EventReader } from '../src/event-reader.ts';
+import type { EventType, KernelEvent, ProcessEvent } from '../src/event.ts';
 import type { Circumstances } from '../src/process.ts';
+
+/** Reads events that are laid out as values. */
+export function readerOf(wires: readonly unknown[], clockOffset = 0n): EventReader {
+  return new EventReader(pack(wires), clockOffset);
+}
+
+/** Reads one event that is laid out as values. */
+export function eventFromWire(wire: unknown, clockOffset: bigint): ProcessEvent | undefined {
+  return readerOf([wire], clockOffset).next();
+}
 
 /** An event as it travels: `[type, seq, kernelTime, cpu, pid, tid, circumstances, …]`, see `docs/protocol.md`. */
 export type WireEvent = readonly [
