@@ -5,11 +5,13 @@
  *   load execs N PROGRAM      N processes that run a program, one after the other
  *   load threads N            N threads that end at once, one after the other
  *   load paced N RATE         N processes that end at once, RATE in a second
+ *   load crowd N              N processes that live until its input ends; it says when they do
  *
  * It calls itself load-begin and load-end where it begins and ends, so that whoever listens can count between.
  * One process or thread in a hundred is called "rare". At the end it prints the ns that it took.
  */
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,6 +51,24 @@ static void begin_process(char *const program[]) {
     waitpid(child, NULL, 0);
 }
 
+static int crowd(long count) {
+    for (long i = 0; i < count; i++) {
+        pid_t child = fork();
+        if (child < 0) fail("fork");
+        if (child == 0) {
+            pause();
+            _exit(0);
+        }
+    }
+    printf("ready\n");
+    fflush(stdout);
+    while (getchar() != EOF) {}
+    signal(SIGTERM, SIG_IGN);
+    kill(0, SIGTERM);
+    while (wait(NULL) > 0) {}
+    return 0;
+}
+
 static void wait_until(long long time) {
     struct timespec until = {time / 1000000000, time % 1000000000};
     clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL);
@@ -56,6 +76,10 @@ static void wait_until(long long time) {
 
 int main(int argc, char **argv) {
     if (argc < 3) return 64;
+    if (!strcmp(argv[1], "crowd")) {
+        setpgid(0, 0);
+        return crowd(atol(argv[2]));
+    }
     const char *kind = argv[1];
     long count = atol(argv[2]);
     int threads = !strcmp(kind, "threads");

@@ -2,9 +2,10 @@
  * Figures of several rounds that alternate, so that what changes on the machine meanwhile changes all of them.
  */
 import { median } from './scenario.ts';
+import { sized } from './size.ts';
 
 /** Rounds of a scenario. */
-export const rounds = 5;
+export const rounds: number = sized(5, 1);
 
 /** What was measured, round by round, by the name of what it was measured of. */
 export type Figures = Record<string, number[]>;

@@ -7,6 +7,7 @@ import { Bus, Direct } from '../listeners.ts';
 import { runLoad, type LoadKind } from '../load.ts';
 import { alternate, ratio, spread, type Figures } from '../rounds.ts';
 import { median, type Report, type Scenario } from '../scenario.ts';
+import { sized } from '../size.ts';
 
 /** One load, and how many times; what comes before makes all warm. */
 interface Load {
@@ -17,8 +18,8 @@ interface Load {
   readonly events: number;
 }
 
-const forks: Load = { kind: 'forks', count: 15_000, warmUp: 15_000, events: 2 };
-const execs: Load = { kind: 'execs', count: 3000, warmUp: 2000, events: 3 };
+const forks: Load = { kind: 'forks', count: sized(15_000, 500), warmUp: sized(15_000, 500), events: 2 };
+const execs: Load = { kind: 'execs', count: sized(3000, 100), warmUp: sized(2000, 100), events: 3 };
 
 const everything: WatchOptions = {};
 const withPrograms: WatchOptions = { include: ['exe', 'args'] };

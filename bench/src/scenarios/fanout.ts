@@ -7,12 +7,14 @@ import { Bus, Direct } from '../listeners.ts';
 import { runLoad, type LoadKind } from '../load.ts';
 import { ratio, rounds, spread, type Figures } from '../rounds.ts';
 import type { Report, Scenario } from '../scenario.ts';
+import { sized } from '../size.ts';
 
 const loads: readonly [kind: LoadKind, count: number][] = [
-  ['forks', 6000],
-  ['threads', 40_000],
+  ['forks', sized(6000, 300)],
+  ['threads', sized(40_000, 1000)],
 ];
-const sizes = [1, 8, 32];
+const sizes = [1, sized(8, 2), sized(32, 4)];
+const most = Math.max(...sizes);
 const everything: WatchOptions = { threads: true };
 /** One in a hundred of what the load makes has this name. */
 const rare: WatchOptions = { threads: true, comm: ['rare'] };
@@ -80,7 +82,6 @@ async function runFanout(progress: (text: string) => void): Promise<Report> {
       await references.stop();
     }
   }
-  const most = sizes.at(-1);
   const targets: [string, number][] = [
     [`forks, ${most} × procbus`, 0.85],
     [`threads, ${most} × procbus`, 0.8],
@@ -95,16 +96,16 @@ async function runSelective(progress: (text: string) => void): Promise<Report> {
     await rates.measure('nobody');
     const bus = await Bus.start();
     try {
-      await bus.subscribe(32, rare);
-      await rates.measure('32 × procbus, 1 % each');
+      await bus.subscribe(most, rare);
+      await rates.measure(`${most} × procbus, 1 % each`);
     } finally {
       await bus.stop();
     }
   }
   return rates.report(
     [
-      ['forks, 32 × procbus, 1 % each', 0.95],
-      ['threads, 32 × procbus, 1 % each', 0.95],
+      [`forks, ${most} × procbus, 1 % each`, 0.95],
+      [`threads, ${most} × procbus, 1 % each`, 0.95],
     ],
     0,
   );

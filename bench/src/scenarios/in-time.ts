@@ -9,8 +9,9 @@ import { connect, type Watch } from '@procbus/client';
 import { loadProgram } from '../load.ts';
 import { finish, isInstalled, start, startHelper, until, type Running } from '../programs.ts';
 import type { Report, Scenario } from '../scenario.ts';
+import { sized } from '../size.ts';
 
-const count = 10_000;
+const count = sized(10_000, 200);
 const program = '/bin/true';
 const marker = '/bin/echo';
 

@@ -8,6 +8,7 @@ import { Bus, referenceProgram } from '../listeners.ts';
 import { runLoad, runPaced } from '../load.ts';
 import { rounds } from '../rounds.ts';
 import { median, type Report, type Scenario } from '../scenario.ts';
+import { sized } from '../size.ts';
 
 /** Some shares of all delays, in µs. */
 interface Delays {
@@ -17,8 +18,8 @@ interface Delays {
 }
 
 /** Two events each: so these are 200 events a second. */
-const quiet = async (): Promise<unknown> => runPaced(300, 100);
-const storm = async (): Promise<unknown> => runLoad('forks', 15_000);
+const quiet = async (): Promise<unknown> => runPaced(sized(300, 50), 100);
+const storm = async (): Promise<unknown> => runLoad('forks', sized(15_000, 500));
 
 async function ofReference(load: () => Promise<unknown>): Promise<Delays> {
   const listening = promisify(execFile)(referenceProgram(), ['timed'], { maxBuffer: 2 ** 28 });
@@ -32,7 +33,7 @@ async function ofProcbus(load: () => Promise<unknown>): Promise<Delays> {
   const bus = await Bus.start();
   try {
     await bus.subscribe(1, {}, { isTimed: true });
-    await runLoad('forks', 5000);
+    await runLoad('forks', sized(5000, 200));
     await bus.accounts();
     await load();
     const [account] = await bus.accounts();

@@ -5,9 +5,10 @@ import { lostOf } from '../exact.ts';
 import { Bus } from '../listeners.ts';
 import { runLoad } from '../load.ts';
 import type { Scenario } from '../scenario.ts';
+import { sized } from '../size.ts';
 
-const seconds = 60;
-const subscribers = 32;
+const seconds = sized(60, 2);
+const subscribers = sized(32, 4);
 
 /** The scenario `loss`. */
 export const loss: Scenario = {

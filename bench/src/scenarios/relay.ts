@@ -5,6 +5,7 @@ import { Bus, Direct, quiet, type Listeners } from '../listeners.ts';
 import { runLoad, type LoadKind } from '../load.ts';
 import { alternate, ratio, spread } from '../rounds.ts';
 import type { Report, Scenario } from '../scenario.ts';
+import { sized } from '../size.ts';
 
 interface Load {
   readonly kind: LoadKind;
@@ -14,8 +15,8 @@ interface Load {
 }
 
 const loads: readonly Load[] = [
-  { kind: 'forks', count: 15_000, events: 2 },
-  { kind: 'execs', count: 3000, events: 3 },
+  { kind: 'forks', count: sized(15_000, 500), events: 2 },
+  { kind: 'execs', count: sized(3000, 100), events: 3 },
 ];
 
 const others: Readonly<Record<string, string[]>> = { forkstat: ['-e', 'all'], extrace: [] };

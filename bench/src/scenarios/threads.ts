@@ -5,8 +5,9 @@ import { Bus } from '../listeners.ts';
 import { runLoad } from '../load.ts';
 import { ratio, rounds, spread } from '../rounds.ts';
 import { median, type Scenario } from '../scenario.ts';
+import { sized } from '../size.ts';
 
-const count = 60_000;
+const count = sized(60_000, 2000);
 
 /** The scenario `threads`. */
 export const threads: Scenario = {

@@ -10,7 +10,7 @@ import { existsSync, mkdirSync, readFileSync, rmdirSync, rmSync, writeFileSync }
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { ProcbusError } from '@procbus/protocol';
-import yargs from 'yargs';
+import { readCommandLine } from './command-line.ts';
 import { defaultConfigPath } from './config/config.ts';
 import * as libc from './libc.ts';
 import { refuseUnsafe } from './safe-program.ts';
@@ -70,30 +70,31 @@ export function manage(command: 'install' | 'uninstall', args: readonly string[]
   }
 }
 
-function parse(command: string, args: readonly string[]): Asked {
-  const parsed = yargs(args)
-    .scriptName(`procbusd ${command}`)
-    .usage(
-      command === 'install'
-        ? '$0\n\nMakes procbusd a service: units of systemd, user and group, configuration. May be repeated.'
-        : '$0\n\nUndoes procbusd install.',
-    )
-    .option('dry-run', { type: 'boolean', default: false, describe: 'Only tell what would be done' })
-    .option('purge', {
-      type: 'boolean',
-      default: false,
-      describe: 'Remove the configuration also if it has been changed',
-      hidden: command === 'install',
-    })
-    .version(false)
-    .strict()
-    .demandCommand(0, 0)
-    .fail((message: string | null, error: Error | undefined) => {
-      if (message === null) throw error;
-      throw new ProcbusError('usage', message, { remedy: `See procbusd ${command} --help.` });
-    })
-    .parseSync();
-  return { dryRun: parsed.dryRun, purge: parsed.purge };
+const help = {
+  install: `procbusd install [--dry-run]
+
+Makes procbusd a service: units of systemd, user and group, configuration. May
+be repeated.
+
+Options:
+  --dry-run  Only tell what would be done
+  --help     Show help
+`,
+  uninstall: `procbusd uninstall [--dry-run] [--purge]
+
+Undoes procbusd install.
+
+Options:
+  --dry-run  Only tell what would be done
+  --purge    Remove the configuration also if it has been changed
+  --help     Show help
+`,
+};
+
+function parse(command: 'install' | 'uninstall', args: readonly string[]): Asked {
+  const options = { 'dry-run': { type: 'boolean' }, purge: { type: 'boolean' } } as const;
+  const values = readCommandLine(`procbusd ${command}`, args, options, help[command]);
+  return { dryRun: values['dry-run'] ?? false, purge: values.purge ?? false };
 }
 
 function installSteps(): Step[] {
