@@ -12,6 +12,7 @@ import {
   lossToEvent,
   type Cursor,
   type EventReader,
+  type LostEvent,
   type Loss,
   type StreamEvent,
 } from '@procbus/protocol';
@@ -36,6 +37,8 @@ export class EventQueue {
   readonly #limit: number;
   readonly #items: (Delivery | Hole)[] = [];
   #buffered = 0;
+  /** What was taken as a whole last, as long as it has not been read. */
+  #taken: Delivery | undefined;
   #received: Cursor | undefined;
   #read: Cursor | undefined;
   /** What is told up to here is not for the reader; undefined once that is past. */
@@ -135,6 +138,28 @@ export class EventQueue {
       if (events.left === 0) this.#shift(head);
       else if (event !== undefined) this.#read = { epoch: head.epoch, seq: event.seq };
       if (event !== undefined) return event;
+    }
+    return undefined;
+  }
+
+  /**
+   * All events of the next delivery that has arrived, or a loss. Whatever was taken like this before has been read
+   * when this is called.
+   */
+  takeAll(): EventReader | LostEvent | undefined {
+    if (this.#taken !== undefined && this.#items[0] === this.#taken) this.#shift(this.#taken);
+    this.#taken = undefined;
+    for (let head = this.#items[0]; head !== undefined; head = this.#items[0]) {
+      if ('loss' in head) {
+        this.#shift(head);
+        return lossToEvent(head.loss);
+      }
+      if (head.events !== undefined) {
+        this.#buffered -= head.events.left;
+        this.#taken = head;
+        return head.events;
+      }
+      this.#shift(head);
     }
     return undefined;
   }

@@ -26,6 +26,7 @@ export {
   type SnapshotEvent,
 } from './snapshot-watch.ts';
 export type { ConnectionStats, HelperFigures, HelperStats, PeerStats, UserStats } from './stats.ts';
+export { EventBatch } from './event-batch.ts';
 export { Watch, type WatchOptions } from './watch.ts';
 export {
   defaultSocketPath,
@@ -40,6 +41,7 @@ export {
   type Detail,
   type ErrorCode,
   type EventType,
+  type EventView,
   type ExecEvent,
   type ExitEvent,
   type FilterRequest,

@@ -17,6 +17,7 @@ import {
   type StreamPosition,
 } from '@procbus/protocol';
 import { deferred, type Deferred } from './deferred.ts';
+import { EventBatch } from './event-batch.ts';
 import { EventQueue } from './event-queue.ts';
 
 /** What to watch, and how. */
@@ -81,6 +82,8 @@ export class Watch implements AsyncIterableIterator<StreamEvent, undefined> {
   readonly #failsOnLag: boolean;
   readonly #onAbort = (): void => this.#stop(this.#signal?.reason);
   readonly #begun: Deferred<StreamPosition> = deferred();
+  /** What the reader is given: events, or batches of them. */
+  #takeOne: () => unknown = () => this.#queue.take();
   #waiting: Deferred<IteratorResult<StreamEvent, undefined>> | undefined;
   #ended = false;
   #failure: { readonly error: unknown } | undefined;
@@ -129,6 +132,26 @@ export class Watch implements AsyncIterableIterator<StreamEvent, undefined> {
     }
     this.#read = true;
     return this;
+  }
+
+  /**
+   * The same events, a message's at a time, in the place of the watch itself: for those who look at many. The
+   * cursor lies behind a batch as soon as the next one is asked for.
+   *
+   * @throws ProcbusError `usage` for a second reader
+   */
+  batches(): AsyncIterableIterator<EventBatch | LostEvent, undefined> {
+    this[Symbol.asyncIterator]();
+    this.#takeOne = () => {
+      const taken = this.#queue.takeAll();
+      return taken === undefined || 'type' in taken ? taken : new EventBatch(taken);
+    };
+    const batches = {
+      next: async () => this.next(),
+      return: async () => this.return(),
+      [Symbol.asyncIterator]: () => batches,
+    };
+    return batches as unknown as AsyncIterableIterator<EventBatch | LostEvent, undefined>;
   }
 
   async next(): Promise<IteratorResult<StreamEvent, undefined>> {
@@ -220,7 +243,7 @@ export class Watch implements AsyncIterableIterator<StreamEvent, undefined> {
   /** The next event that has arrived. */
   #take(): StreamEvent | undefined {
     try {
-      return this.#queue.take();
+      return this.#takeOne() as StreamEvent | undefined;
     } catch (error) {
       // A rejected next() ends the reader's loop, but does not call return().
       this.#stop(undefined);

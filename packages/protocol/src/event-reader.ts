@@ -17,6 +17,35 @@ export interface EventStampOnWire {
 
 const known: ReadonlySet<string> = new Set(eventTypes);
 
+/** An event as far as most need it to see whether it is for them; the rest is read when it is asked for. */
+export class EventView {
+  readonly type: string;
+  readonly seq: number;
+  readonly pid: number;
+  readonly tid: number;
+  readonly #reader: EventReader;
+  readonly #at: number;
+
+  /** @internal Use {@link EventReader.nextView}. */
+  constructor(reader: EventReader, at: number, type: string, seq: number, pid: number, tid: number) {
+    this.#reader = reader;
+    this.#at = at;
+    this.type = type;
+    this.seq = seq;
+    this.pid = pid;
+    this.tid = tid;
+  }
+
+  /**
+   * All of it; undefined for a type of event that this version does not know.
+   *
+   * @throws ProcbusError `bad-message`
+   */
+  get event(): ProcessEvent | undefined {
+    return this.#reader.eventAt(this.#at);
+  }
+}
+
 /** A list of packed events, read from the first to the last. */
 export class EventReader {
   /** Events that are still to be read. */
@@ -46,7 +75,7 @@ export class EventReader {
     const { at } = this.#unpacker;
     try {
       this.#unpacker.array();
-      this.#unpacker.skip();
+      this.#unpacker.pass();
       return { seq: this.#unpacker.integer(), kernelTime: this.#unpacker.int64() };
     } finally {
       this.#unpacker.at = at;
@@ -55,7 +84,7 @@ export class EventReader {
 
   /** Passes the next event. */
   skip(): void {
-    this.#unpacker.skip();
+    this.#unpacker.pass();
     this.left--;
   }
 
@@ -66,9 +95,44 @@ export class EventReader {
    * @throws ProcbusError `bad-message`; the event is passed all the same
    */
   next(): ProcessEvent | undefined {
+    this.left--;
+    return this.#readWhole();
+  }
+
+  /**
+   * The next event, read as far as its tid.
+   *
+   * @throws ProcbusError `bad-message` or `bad-frame`
+   */
+  nextView(): EventView {
     const unpacker = this.#unpacker;
     const { at } = unpacker;
     this.left--;
+    const fields = unpacker.array();
+    const type = unpacker.text();
+    const seq = unpacker.integer();
+    unpacker.pass();
+    unpacker.pass();
+    const view = new EventView(this, at, type, seq, unpacker.integer(), unpacker.integer());
+    for (let field = 6; field < fields; field++) unpacker.pass();
+    return view;
+  }
+
+  /** @internal The event at a place; which one is the next stays as it is. */
+  eventAt(at: number): ProcessEvent | undefined {
+    const unpacker = this.#unpacker;
+    const { at: next } = unpacker;
+    unpacker.at = at;
+    try {
+      return this.#readWhole();
+    } finally {
+      unpacker.at = next;
+    }
+  }
+
+  #readWhole(): ProcessEvent | undefined {
+    const unpacker = this.#unpacker;
+    const { at } = unpacker;
     try {
       const fields = unpacker.array();
       const event = this.#read();
@@ -84,7 +148,7 @@ export class EventReader {
 
   #passTo(at: number): void {
     this.#unpacker.at = at;
-    this.#unpacker.skip();
+    this.#unpacker.pass();
   }
 
   #read(): ProcessEvent | undefined {
@@ -243,7 +307,7 @@ function circumstances(unpacker: Unpacker): Circumstances {
         if (unpacker.skip()[0] === 0xc3) synthetic = true;
         break;
       default:
-        unpacker.skip();
+        unpacker.pass();
     }
   }
   if (process === undefined) throw malformed('without a process');

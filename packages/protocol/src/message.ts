@@ -209,11 +209,11 @@ export function requestOf(value: unknown): number | null {
  * @throws ProcbusError `bad-frame` or `bad-message`
  */
 export function readHelperMessage(payload: Buffer): HelperMessage {
-  return readEvents(new Unpacker(payload), payload.length) ?? parseHelperMessage(unpack(payload));
+  return readEvents(new Unpacker(payload)) ?? parseHelperMessage(unpack(payload));
 }
 
 /** Reads a message of events, which most are; undefined for all others. */
-function readEvents(unpacker: Unpacker, end: number): HelperMessage | undefined {
+function readEvents(unpacker: Unpacker): HelperMessage | undefined {
   if (!unpacker.isArray) return undefined;
   const elements = unpacker.array();
   if (elements === 0 || !unpacker.isText || unpacker.text() !== 'events') return undefined;
@@ -221,10 +221,9 @@ function readEvents(unpacker: Unpacker, end: number): HelperMessage | undefined 
   const subscription = id(unpacker.integer(), 'subscription');
   const seq = count(unpacker.integer(), 'seq');
   const clockOffset = unpacker.int64();
-  const events = new EventReader(unpacker.skip(), clockOffset);
-  for (let more = elements - 5; more > 0; more--) unpacker.skip();
-  if (unpacker.at !== end) throw malformed('bytes behind its end');
-  return { type: 'events', subscription, seq, clockOffset, events };
+  // Whoever reads the list finds where it ends; a later version may say more behind it.
+  const list = elements === 5 ? unpacker.rest() : unpacker.skip();
+  return { type: 'events', subscription, seq, clockOffset, events: new EventReader(list, clockOffset) };
 }
 
 /**

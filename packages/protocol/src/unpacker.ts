@@ -132,11 +132,21 @@ export class Unpacker {
     return (tag >= 0xa0 && tag <= 0xbf) || (tag >= 0xd9 && tag <= 0xdb);
   }
 
-  /** Passes a value, whatever it is; returns its bytes. */
+  /** Passes a value, whatever it is. */
+  pass(): void {
+    this.at = valueEnd(this.#bytes, this.at);
+  }
+
+  /** Passes a value; returns its bytes. */
   skip(): Buffer {
     const { at } = this;
-    this.at = valueEnd(this.#bytes, at);
+    this.pass();
     return this.#bytes.subarray(at, this.at);
+  }
+
+  /** All bytes that are left. */
+  rest(): Buffer {
+    return this.#bytes.subarray(this.at);
   }
 
   #text(head: number, bytes: number): string {
