@@ -4,7 +4,7 @@
  * It looks at type and pid of each event. Between load-begin and load-end it counts what the load has made, and says
  * at the end how that was. It is told what to do by its parent, and answers it.
  */
-import { connect, type EventType, type StreamEvent, type WatchOptions } from '@procbus/client';
+import { connect, type EventType, type Watch, type WatchOptions } from '@procbus/client';
 
 /** What the parent asks for. */
 export interface Order {
@@ -17,12 +17,12 @@ export interface Order {
 
 /** What one connection was told between load-begin and load-end. */
 export interface Account {
-  /** Events of the load, by type. */
+  /** Events, by type. */
   readonly events: Partial<Record<EventType, number>>;
   /** What was lost, by what it was told. */
   readonly lost: number;
-  /** In what order they came: whether each number was greater than the one before. */
-  readonly inOrder: boolean;
+  /** Numbers that were neither told nor told to be lost, or came twice: who asks for all is told each. */
+  readonly untold: number;
   /** ns from the kernel's time stamp until the program had the event. */
   readonly late: readonly number[];
 }
@@ -30,34 +30,35 @@ export interface Account {
 /** What is said to the parent. */
 export type Answer = { readonly ready: true } | { readonly account: Account };
 
-async function follow(events: AsyncIterable<StreamEvent>, isTimed: boolean): Promise<void> {
+async function follow(watch: Watch, isTimed: boolean): Promise<void> {
   let loadPid = -1;
   let counts: Partial<Record<EventType, number>> = {};
-  let lost = 0;
-  let seq = 0;
-  let inOrder = true;
+  let [lost, untold, last] = [0, 0, 0];
   let late: number[] = [];
-  for await (const event of events) {
-    if (event.type === 'lost') {
-      lost += event.count;
+  for await (const batch of watch.batches()) {
+    if (batch.type === 'lost') {
+      lost += batch.count;
+      last = batch.to;
       continue;
     }
-    const { type, pid } = event;
-    if (event.seq <= seq) inOrder = false;
-    seq = event.seq;
-    if (type === 'comm') {
-      if (event.comm === 'load-begin') {
-        loadPid = pid;
-        [counts, lost, inOrder, late] = [{}, 0, true, []];
-      } else if (event.comm === 'load-end' && pid === loadPid) {
-        say({ account: { events: counts, lost, inOrder, late } });
-        loadPid = -1;
+    for (const some of batch) {
+      const { type, pid, seq } = some;
+      if (last > 0) untold += Math.abs(seq - last - 1);
+      last = seq;
+      if (type === 'comm' && some.event?.type === 'comm') {
+        const { comm } = some.event;
+        if (comm === 'load-begin') {
+          loadPid = pid;
+          [counts, lost, untold, late] = [{}, 0, 0, []];
+        } else if (comm === 'load-end' && pid === loadPid) {
+          say({ account: { events: counts, lost, untold, late } });
+          loadPid = -1;
+        }
       }
+      if (loadPid < 0) continue;
+      if (isTimed) late.push(Number(process.hrtime.bigint() - BigInt(some.event?.kernelTime ?? 0)));
+      counts[type as EventType] = (counts[type as EventType] ?? 0) + 1;
     }
-    if (loadPid < 0) continue;
-    if (isTimed) late.push(Number(process.hrtime.bigint() - BigInt(event.kernelTime)));
-    if (pid === loadPid || ('ppid' in event && event.ppid === loadPid))
-      counts[type] = (counts[type] ?? 0) + 1;
   }
 }
 
