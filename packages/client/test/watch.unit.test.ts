@@ -96,6 +96,73 @@ describe('reading', () => {
   });
 });
 
+describe('batches', () => {
+  test('are what has arrived, a message at a time, with losses in their place', async () => {
+    const { watch } = open();
+    const batches = watch.batches();
+    tell(watch, execs(1, 3));
+    watch.lose({ where: 'kernel', count: 2, from: 4, to: 5, kernelTime: 1n, clockOffset: 0n });
+    tell(watch, []);
+    tell(watch, execs(6, 7));
+    expect(watch.buffered).toBe(5);
+    watch.fail(gone);
+    const told: unknown[] = [];
+    await expect(
+      (async () => {
+        for await (const batch of batches) {
+          if (batch.type === 'lost') told.push(cover(batch));
+          else told.push([...batch].map(({ seq }) => seq));
+        }
+      })(),
+    ).rejects.toBe(gone);
+    expect(told).toEqual([[1, 2, 3], ['kernel', 4, 5, 2], [6, 7]]);
+    expect(watch.buffered).toBe(0);
+  });
+
+  test('tell of each event what was looked at, and all of it to who asks, also later', async () => {
+    const { watch } = open();
+    const batches = watch.batches();
+    tell(watch, [exec(1), ['freeze', 2, 1n, 0, 8, 9], exec(3)]);
+    const { value } = await batches.next();
+    if (value?.type !== 'events') throw new Error('no batch');
+    expect(value.length).toBe(3);
+    const [first, strange, last] = [...value];
+    expect(strange).toMatchObject({ type: 'freeze', seq: 2, pid: 8, tid: 9, event: undefined });
+    expect(last?.event).toMatchObject({ type: 'exec', seq: 3, process: about.process });
+    expect(first?.event).toMatchObject({ type: 'exec', seq: 1, process: about.process });
+  });
+
+  test('have been read when the next one is asked for', async () => {
+    const { watch } = open();
+    const batches = watch.batches();
+    tell(watch, execs(1, 3));
+    tell(watch, execs(4, 5));
+    expect(watch.cursor).toBe('e:0');
+    for (const cursor of ['e:0', 'e:3']) {
+      await batches.next();
+      expect(watch.cursor).toBe(cursor);
+    }
+    const more = batches.next();
+    expect(watch.cursor).toBe('e:5');
+    tell(watch, execs(6, 6));
+    await more;
+    expect(watch.cursor).toBe('e:5');
+  });
+
+  test('are for one reader, and end as the watch does', async () => {
+    const { watch, unsubscribed } = open();
+    const batches = watch.batches();
+    expect(() => watch.batches()).toThrow(expect.objectContaining({ code: 'usage' }));
+    expect(() => watch[Symbol.asyncIterator]()).toThrow(expect.objectContaining({ code: 'usage' }));
+    tell(watch, execs(1, 3));
+    for await (const batch of batches) {
+      expect(batch.type).toBe('events');
+      break;
+    }
+    expect(unsubscribed()).toBe(1);
+  });
+});
+
 describe('a reader that is too slow', () => {
   test('is told what did not fit, in its place', async () => {
     const { watch } = open({ bufferSize: 4 });

@@ -2,12 +2,13 @@ import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { pack, unpack } from '../src/codec.ts';
 import { eventTypes, isoTime, nanoseconds, type KernelEvent } from '../src/event.ts';
+import { EventReader } from '../src/event-reader.ts';
 import { EventWriter } from '../src/event-writer.ts';
 import { maxHelperPayload } from '../src/frame.ts';
 import { decodeWaitStatus } from '../src/wait-status.ts';
 import { circumstances, clockOffset, kernelEvent, kernelTime } from './arbitraries.ts';
 import { vectorOf } from './vectors.ts';
-import { eventFromWire, eventToWire } from './wire-event.ts';
+import { eventFromWire, eventToWire, readerOf } from './wire-event.ts';
 
 /** ISO 8601 by hand: the date from a count of days, after Howard Hinnant's civil_from_days. */
 function isoByHand(ns: bigint): string {
@@ -97,6 +98,47 @@ describe('an event', () => {
     }
     expect(writer.count).toBe(0);
     expect(writer.take()).toEqual([]);
+  });
+
+  test('is read as far as its tid, or whole, in any order', () => {
+    const events = fc.array(fc.tuple(kernelEvent, circumstances, seq), { minLength: 1, maxLength: 20 });
+    fc.assert(
+      fc.property(events, clockOffset, (list, offset) => {
+        const wires = list.map(([event, told, number]) => eventToWire(number, event, told));
+        const reader = readerOf(wires, offset);
+        const views = list.map(() => reader.nextView());
+        expect(reader.left).toBe(0);
+        const whole = readerOf(wires, offset);
+        const read = wires.map(() => whole.next());
+        expect(views.map(({ type, seq: number, pid, tid }) => [type, number, pid, tid])).toEqual(
+          read.map((event) => [event?.type, event?.seq, event?.pid, event?.tid]),
+        );
+        expect(views.toReversed().map(({ event }) => event)).toEqual(read.toReversed());
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  test('whose bytes are not what they should be is an error, and nothing else', () => {
+    const change = fc.tuple(fc.nat(), fc.integer({ min: 0, max: 255 }));
+    const events = fc.array(fc.tuple(kernelEvent, circumstances, seq), { minLength: 1, maxLength: 5 });
+    fc.assert(
+      fc.property(events, fc.array(change, { minLength: 1, maxLength: 4 }), fc.nat(8), (list, changes, cut) => {
+        const wires = list.map(([event, told, number]) => eventToWire(number, event, told));
+        const bytes = pack(wires);
+        for (const [at, value] of changes) bytes[at % bytes.length] = value;
+        for (const read of ['next', 'nextView'] as const) {
+          try {
+            const reader = new EventReader(bytes.subarray(0, bytes.length - cut), 0n);
+            // A length that is a lie ends where the bytes do.
+            while (reader.left > 0) reader[read]();
+          } catch (error) {
+            expect(error).toMatchObject({ name: 'ProcbusError', code: expect.stringMatching(/^bad-/) as string });
+          }
+        }
+      }),
+      { numRuns: 3000 },
+    );
   });
 
   test('that is an exit which nobody saw has no status, and arrives without', () => {
