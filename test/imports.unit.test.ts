@@ -59,6 +59,7 @@ const besideMain = [
   'hangup.ts',
   'install.ts',
   'kept-socket.ts',
+  'command-line.ts',
   'options.ts',
   'settings.ts',
   'stats.ts',
@@ -87,13 +88,14 @@ function allowed(file: string): string[] {
     case 'safe-program.ts':
       return [];
     case 'install.ts':
-      return ['config/', 'libc.ts', 'safe-program.ts'];
+      return ['command-line.ts', 'config/', 'libc.ts', 'safe-program.ts'];
     case 'hangup.ts':
       return ['libc.ts'];
     case 'kept-socket.ts':
       return ['kernel/', 'systemd/', ...below];
     case 'stats.ts':
       return [...stations.map((name) => `${name}/`), ...below];
+    case 'command-line.ts':
     case 'options.ts':
     case 'settings.ts':
     case 'main.ts':

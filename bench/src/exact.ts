@@ -23,7 +23,10 @@ export function lostOf(accounts: readonly Account[], kind: LoadKind, count: numb
   for (const account of accounts) {
     if (account.untold > 0) throw new Error(`${account.untold} events are missing, and nobody told`);
     // Others may have done something meanwhile; the load has done no less than this.
-    const missing = made[kind].reduce((sum, type) => sum + Math.max(0, count - (account.events[type] ?? 0)), 0);
+    const missing = made[kind].reduce(
+      (sum, type) => sum + Math.max(0, count - (account.events[type] ?? 0)),
+      0,
+    );
     if (missing > account.lost) {
       throw new Error(
         `${missing} events are missing, ${account.lost} were told to be: ${JSON.stringify(account.events)}`,

@@ -20,7 +20,21 @@ import { isSmoke } from './size.ts';
 import { inRepository } from './programs.ts';
 import { showReport, type Report, type Scenario } from './scenario.ts';
 
-const scenarios: readonly Scenario[] = [cost, relay, fanout, selective, threads, loss, latency, footprint, scale, startup, filters, floods, inTime];
+const scenarios: readonly Scenario[] = [
+  cost,
+  relay,
+  fanout,
+  selective,
+  threads,
+  loss,
+  latency,
+  footprint,
+  scale,
+  startup,
+  filters,
+  floods,
+  inTime,
+];
 
 async function main(names: readonly string[]): Promise<number> {
   const unknown = names.find((name) => scenarios.every((scenario) => scenario.name !== name));

@@ -86,6 +86,7 @@ async function run(progress: (text: string) => void): Promise<Report> {
 /** The scenario `scale`. */
 export const scale: Scenario = {
   name: 'scale',
-  about: 'CPU time of the helper for an event and a delivery, with 1 to 512 subscribers, and with up to 30,000 processes',
+  about:
+    'CPU time of the helper for an event and a delivery, with 1 to 512 subscribers, and with up to 30,000 processes',
   run,
 };

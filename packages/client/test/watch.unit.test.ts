@@ -115,7 +115,11 @@ describe('batches', () => {
         }
       })(),
     ).rejects.toBe(gone);
-    expect(told).toEqual([[1, 2, 3], ['kernel', 4, 5, 2], [6, 7]]);
+    expect(told).toEqual([
+      [1, 2, 3],
+      ['kernel', 4, 5, 2],
+      [6, 7],
+    ]);
     expect(watch.buffered).toBe(0);
   });
 

@@ -25,7 +25,7 @@ export function readCommandLine<Options extends OptionsConfig>(
   const known = { ...options, help: { type: 'boolean' } } as const;
   try {
     const { values } = parseArgs({ args: [...args], options: known });
-    if ((values as { help?: boolean }).help !== true) return values as Values<Options>;
+    if ((values as { help?: boolean }).help !== true) return values;
   } catch (error) {
     // Node says in further sentences what might have been meant.
     const [complaint = ''] = (error as Error).message.split('. ');

@@ -2,7 +2,7 @@
  * The command line of procbusd.
  */
 import { readFileSync } from 'node:fs';
-import { defaultSocketPath, ProcbusError } from '@procbus/protocol';
+import { defaultSocketPath } from '@procbus/protocol';
 import { readCommandLine, usageError } from './command-line.ts';
 import { defaultConfigPath, defaultMode } from './config/config.ts';
 import { parseMode, receiveBufferLimit } from './config/sections.ts';

@@ -96,10 +96,7 @@ export function valueEnd(bytes: Buffer, at: number): number {
 }
 
 /** Bytes of a value whose first byte is 0xc0 to 0xdf; 0 where they are not the same for all. */
-const scalarBytes = Uint8Array.of(
-  ...[1, 0, 1, 1, 0, 0, 0, 0, 0, 0, 5, 9, 2, 3, 5, 9],
-  ...[2, 3, 5, 9, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
-);
+const scalarBytes = Uint8Array.from('10110000005923592359000000000000', Number);
 
 interface Header {
   readonly kind: 'scalar' | 'string' | 'array' | 'map';

@@ -123,20 +123,28 @@ describe('an event', () => {
     const change = fc.tuple(fc.nat(), fc.integer({ min: 0, max: 255 }));
     const events = fc.array(fc.tuple(kernelEvent, circumstances, seq), { minLength: 1, maxLength: 5 });
     fc.assert(
-      fc.property(events, fc.array(change, { minLength: 1, maxLength: 4 }), fc.nat(8), (list, changes, cut) => {
-        const wires = list.map(([event, told, number]) => eventToWire(number, event, told));
-        const bytes = pack(wires);
-        for (const [at, value] of changes) bytes[at % bytes.length] = value;
-        for (const read of ['next', 'nextView'] as const) {
-          try {
-            const reader = new EventReader(bytes.subarray(0, bytes.length - cut), 0n);
-            // A length that is a lie ends where the bytes do.
-            while (reader.left > 0) reader[read]();
-          } catch (error) {
-            expect(error).toMatchObject({ name: 'ProcbusError', code: expect.stringMatching(/^bad-/) as string });
+      fc.property(
+        events,
+        fc.array(change, { minLength: 1, maxLength: 4 }),
+        fc.nat(8),
+        (list, changes, cut) => {
+          const wires = list.map(([event, told, number]) => eventToWire(number, event, told));
+          const bytes = pack(wires);
+          for (const [at, value] of changes) bytes[at % bytes.length] = value;
+          for (const read of ['next', 'nextView'] as const) {
+            try {
+              const reader = new EventReader(bytes.subarray(0, bytes.length - cut), 0n);
+              // A length that is a lie ends where the bytes do.
+              while (reader.left > 0) reader[read]();
+            } catch (error) {
+              expect(error).toMatchObject({
+                name: 'ProcbusError',
+                code: expect.stringMatching(/^bad-/) as string,
+              });
+            }
           }
-        }
-      }),
+        },
+      ),
       { numRuns: 3000 },
     );
   });

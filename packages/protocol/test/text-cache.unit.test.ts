@@ -4,7 +4,10 @@ import { TextCache } from '../src/text-cache.ts';
 
 test('a text is what its bytes say, whatever was read before', () => {
   const cache = new TextCache();
-  const text = fc.oneof(fc.string({ unit: 'binary', maxLength: 40 }), fc.constantFrom('id', 'comm', 'detail', ''));
+  const text = fc.oneof(
+    fc.string({ unit: 'binary', maxLength: 40 }),
+    fc.constantFrom('id', 'comm', 'detail', ''),
+  );
   fc.assert(
     fc.property(fc.array(text, { maxLength: 50 }), fc.nat(5), (texts, before) => {
       for (const some of texts) {

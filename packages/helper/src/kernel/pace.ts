@@ -14,7 +14,7 @@ export const longestRest = 20;
 /** Batches that may follow each other at once: a command is some three of them. */
 const burst = 16;
 /** Batches a ms that may go out at once in the long run. */
-const batchesPerMs = 0.25;
+const batchesPerMs = 0.5;
 
 export class Pace {
   #rest: number = longestRest;
