@@ -7,6 +7,7 @@ import type { StreamEvent } from '@procbus/client';
 import { beforeEach, expect, test } from 'vitest';
 import { actor } from './support/actor.ts';
 import { until } from './support/condition.ts';
+import { shareAmongTests } from './support/lifetime.ts';
 import { startHelper, temporaryDirectory, Watcher } from './support/procbus.ts';
 import { run, type Program } from './support/program.ts';
 import { kernelSuite, needsProgram } from './support/requirements.ts';
@@ -15,10 +16,12 @@ kernelSuite('events of the kernel', [needsProgram('gcc')], () => {
   let watcher: Watcher;
   let begun: bigint;
 
-  beforeEach(async () => {
+  shareAmongTests(async () => {
     actor();
     const { socket } = await startHelper();
     watcher = await Watcher.start(socket);
+  });
+  beforeEach(() => {
     begun = process.hrtime.bigint();
   });
 

@@ -247,7 +247,7 @@ suite('installed from its package', needs, () => {
 
     test('the tests of the kernel ring pass', async () => {
       const command = `cd /vm/repository && node node_modules/vitest/vitest.mjs run --project kernel ${ring.join(' ')} --reporter=verbose --no-color`;
-      const { status: ended, stdout, stderr } = await machine.run('root', command, 600_000);
+      const { status: ended, stdout, stderr } = await machine.run('root', command, 900_000);
       if (ended !== 0) throw new Error(stdout + stderr);
       const [, passed] = /Tests +(\d+) passed \((\d+)\)/.exec(stdout) ?? [];
       expect(Number(passed)).toBeGreaterThan(20);
