@@ -1,7 +1,7 @@
 /*
  * What tests make ends with them: with the one test, or with all of a file that share it.
  */
-import { beforeAll, onTestFinished } from 'vitest';
+import { afterAll, beforeAll, onTestFinished } from 'vitest';
 
 type CleanUp = () => unknown;
 
@@ -14,18 +14,18 @@ export function atEnd(cleanUp: CleanUp): void {
   else shared.push(cleanUp);
 }
 
-/** Makes what all tests of a suite share, once. */
+/** Makes what all tests of a suite share, once. What was made until it failed is cleaned up as well. */
 export function shareAmongTests(make: () => Promise<void>): void {
+  const cleanUps: CleanUp[] = [];
   beforeAll(async () => {
-    const cleanUps: CleanUp[] = [];
     shared = cleanUps;
     try {
       await make();
     } finally {
       shared = undefined;
     }
-    return async () => {
-      for (const cleanUp of cleanUps.toReversed()) await cleanUp();
-    };
+  });
+  afterAll(async () => {
+    for (const cleanUp of cleanUps.toReversed()) await cleanUp();
   });
 }
