@@ -4,7 +4,6 @@
  *   load forks N              N processes that end at once, one after the other; 0 for without end
  *   load execs N PROGRAM      N processes that run a program, one after the other
  *   load threads N            N threads that end at once, one after the other
- *   load paced N RATE         N processes that end at once, RATE in a second
  *
  * It calls itself load-begin and load-end where it begins and ends, so that whoever listens can count between.
  * One process or thread in a hundred is called "rare". At the end it prints the ns that it took.
@@ -49,24 +48,17 @@ static void begin_process(char *const program[]) {
     waitpid(child, NULL, 0);
 }
 
-static void wait_until(long long time) {
-    struct timespec until = {time / 1000000000, time % 1000000000};
-    clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL);
-}
-
 int main(int argc, char **argv) {
     if (argc < 3) return 64;
     const char *kind = argv[1];
     long count = atol(argv[2]);
     int threads = !strcmp(kind, "threads");
     char *const *program = !strcmp(kind, "execs") ? argv + 3 : NULL;
-    long rate = !strcmp(kind, "paced") ? atol(argv[3]) : 0;
 
     name("load-begin");
     name("load");
     long long begun = now();
     for (long i = 0; count == 0 || i < count; i++) {
-        if (rate) wait_until(begun + i * (1000000000LL / rate));
         if (i % 100 == 99) name("rare");
         if (threads) begin_thread();
         else begin_process(program);

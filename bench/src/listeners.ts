@@ -6,21 +6,8 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { connect, type WatchOptions } from '@procbus/client';
 import { cpuTime } from './accounting.ts';
-import {
-  compiledProgram,
-  inRepository,
-  isInstalled,
-  start,
-  startHelper,
-  until,
-  type Running,
-} from './programs.ts';
+import { compiledProgram, inRepository, start, startHelper, until, type Running } from './programs.ts';
 import type { Account, Answer, Order } from './subscriber.ts';
-
-/** Path of the textbook listener. */
-export function referenceProgram(): string {
-  return compiledProgram('bench/programs/reference.c');
-}
 
 /** Somebody who listens. */
 export interface Listeners {
@@ -29,12 +16,15 @@ export interface Listeners {
   stop(): Promise<void>;
 }
 
-/** Waits until somebody has nothing more to do: for 200 ms they have taken no time. */
+/** The least that CPU time is told in, in seconds, with room for rounding. */
+const tick = 0.011;
+
+/** Waits until somebody has nothing more to do: for 200 ms they have taken no more than the next tick may be. */
 export async function quiet(listeners: Listeners): Promise<void> {
   let [last, since] = [listeners.cpuTime(), Date.now()];
   await until('silence', () => {
     const now = listeners.cpuTime();
-    if (now > last + 0.011) [last, since] = [now, Date.now()];
+    if (now > last + tick) [last, since] = [now, Date.now()];
     return Date.now() - since > 200;
   });
 }
@@ -49,18 +39,13 @@ export class Direct implements Listeners {
 
   /** So many textbook listeners. */
   static references(count: number): Direct {
-    const program = referenceProgram();
+    const program = compiledProgram('bench/programs/reference.c');
     return new Direct(Array.from({ length: count }, () => start(program, [])));
   }
 
   /** Another tool, whose output nobody reads. */
   static tool(name: string, args: readonly string[]): Direct {
     return new Direct([start(name, args)]);
-  }
-
-  /** Whether another tool is there. */
-  static isThere(name: string): boolean {
-    return isInstalled(name);
   }
 
   cpuTime(): number {
@@ -72,35 +57,36 @@ export class Direct implements Listeners {
   }
 }
 
-/** A program of subscribers. */
-class Subscribers {
+/** A program that subscribes. */
+class Subscriber {
   readonly child: ChildProcess;
-  /** What has been told of the last load, and waits to be asked for. */
-  #accounts: Account[] = [];
-  readonly #connections: number;
+  /** What has been told of a load, and waits to be asked for. */
+  #account: Account | undefined;
 
-  private constructor(child: ChildProcess, connections: number) {
+  private constructor(child: ChildProcess) {
     this.child = child;
-    this.#connections = connections;
     child.on('message', (answer: Answer) => {
-      if ('account' in answer) this.#accounts.push(answer.account);
+      if ('account' in answer) this.#account = answer.account;
     });
   }
 
-  static async start(order: Order): Promise<Subscribers> {
+  static async start(order: Order): Promise<Subscriber> {
     const child = fork(fileURLToPath(new URL('subscriber.js', import.meta.url)));
-    const subscribers = new Subscribers(child, order.connections);
+    const subscriber = new Subscriber(child);
     child.send(order);
     await once(child, 'message');
-    return subscribers;
+    return subscriber;
   }
 
-  /** What all connections were told of the load that has ended. */
-  async accounts(): Promise<Account[]> {
-    while (this.#accounts.length < this.#connections) {
+  /** What was told of the load that has ended. */
+  async account(): Promise<Account> {
+    const told = this.#account;
+    if (told === undefined) {
       await once(this.child, 'message', { signal: AbortSignal.timeout(60_000) });
+      return this.account();
     }
-    return this.#accounts.splice(0);
+    this.#account = undefined;
+    return told;
   }
 
   async stop(): Promise<void> {
@@ -114,8 +100,8 @@ export class Bus implements Listeners {
   readonly socket: string;
   readonly pid: number;
   readonly #helper: Running;
-  readonly #programs: Subscribers[] = [];
-  readonly #others: ChildProcess[] = [];
+  readonly #subscribers: Subscriber[] = [];
+  readonly #commands: ChildProcess[] = [];
 
   private constructor(helper: Running & { socket: string; pid: number }) {
     this.#helper = helper;
@@ -123,30 +109,24 @@ export class Bus implements Listeners {
     this.pid = helper.pid;
   }
 
-  static async start(...args: string[]): Promise<Bus> {
-    return new Bus(await startHelper(...args));
+  static async start(): Promise<Bus> {
+    return new Bus(await startHelper());
   }
 
-  /** Adds subscribers: so many programs with so many connections each. */
-  async subscribe(
-    programs: number,
-    options: WatchOptions = {},
-    { connections = 1, isTimed = false }: { connections?: number; isTimed?: boolean } = {},
-  ): Promise<this> {
-    const order = { socket: this.socket, connections, options, isTimed };
-    for (let at = 0; at < programs; at++) this.#programs.push(await Subscribers.start(order));
-    return this;
+  /** Adds so many subscribers. */
+  async subscribe(count: number, options: WatchOptions = {}): Promise<void> {
+    const order = { socket: this.socket, options };
+    for (let at = 0; at < count; at++) this.#subscribers.push(await Subscriber.start(order));
   }
 
   /** Adds a `procbus watch`, whose output nobody reads; resolves when it watches. */
-  async watch(...args: string[]): Promise<this> {
+  async watch(...args: string[]): Promise<void> {
     const program = inRepository('packages/client/bin/procbus.js');
     const child = spawn(process.execPath, [program, 'watch', ...args, '--socket', this.socket], {
       stdio: ['ignore', 'ignore', 'pipe'],
     });
-    this.#others.push(child);
+    this.#commands.push(child);
     await once(child.stderr, 'data');
-    return this;
   }
 
   /** How many events were lost on the way from the kernel to anybody. */
@@ -157,10 +137,9 @@ export class Bus implements Listeners {
     return helper.lost.kernel + helper.lost.queue;
   }
 
-  /** What each connection was told of the load that has ended. */
+  /** What each subscriber was told of the load that has ended. */
   async accounts(): Promise<Account[]> {
-    const accounts = await Promise.all(this.#programs.map(async (program) => program.accounts()));
-    return accounts.flat();
+    return Promise.all(this.#subscribers.map(async (subscriber) => subscriber.account()));
   }
 
   /** Of the helper alone. */
@@ -169,13 +148,13 @@ export class Bus implements Listeners {
   }
 
   cpuTime(): number {
-    const others = [...this.#programs.map(({ child }) => child), ...this.#others];
+    const others = [...this.#subscribers.map(({ child }) => child), ...this.#commands];
     return cpuTime([this.pid, ...others.map(({ pid }) => pid as number)]);
   }
 
   async stop(): Promise<void> {
-    for (const child of this.#others) child.kill('SIGKILL');
-    await Promise.all(this.#programs.map(async (program) => program.stop()));
+    for (const child of this.#commands) child.kill('SIGKILL');
+    await Promise.all(this.#subscribers.map(async (subscriber) => subscriber.stop()));
     await this.#helper.stop();
   }
 }

@@ -90,6 +90,7 @@ async function runFanout(progress: (text: string) => void): Promise<Report> {
 
 async function runSelective(progress: (text: string) => void): Promise<Report> {
   const rates = new Rates();
+  let lost = 0;
   for (let round = 1; round <= rounds; round++) {
     progress(`round ${round} of ${rounds}`);
     await rates.measure('nobody');
@@ -97,6 +98,7 @@ async function runSelective(progress: (text: string) => void): Promise<Report> {
     try {
       await bus.subscribe(32, rare);
       await rates.measure('32 × procbus, 1 % each');
+      lost += await bus.lost();
     } finally {
       await bus.stop();
     }
@@ -106,7 +108,7 @@ async function runSelective(progress: (text: string) => void): Promise<Report> {
       ['forks, 32 × procbus, 1 % each', 0.95],
       ['threads, 32 × procbus, 1 % each', 0.95],
     ],
-    0,
+    lost,
   );
 }
 

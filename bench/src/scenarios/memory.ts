@@ -1,20 +1,14 @@
 /*
  * Whether a helper stays as small as it is, however many processes come and go.
  */
-import { readFileSync } from 'node:fs';
 import { connect } from '@procbus/client';
+import { residentOf } from '../accounting.ts';
 import { loadProgram } from '../load.ts';
 import { finish, startHelper } from '../programs.ts';
 import type { Scenario } from '../scenario.ts';
 
 const total = 1_000_000;
 const steps = 10;
-
-/** A figure of /proc/PID/status, in MiB. */
-function mebibytes(pid: number, field: string): number {
-  const status = readFileSync(`/proc/${pid}/status`, 'utf8');
-  return Number(new RegExp(`^${field}:\\s+(\\d+) kB`, 'm').exec(status)?.[1]) / 1024;
-}
 
 /** The scenario `memory`. */
 export const memory: Scenario = {
@@ -33,7 +27,7 @@ export const memory: Scenario = {
         const processesSoFar = (step * total) / steps;
         figures.push({
           processes: processesSoFar,
-          rss: mebibytes(helper.pid, 'VmRSS'),
+          rss: residentOf(helper.pid),
           ...processes,
           lost: lost.kernel,
         });
