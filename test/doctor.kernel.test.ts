@@ -11,9 +11,9 @@ import { actor } from './support/actor.ts';
 import { until } from './support/condition.ts';
 import { doctor, examined, type Examined } from './support/doctor.ts';
 import { procbus, startHelper, temporaryDirectory } from './support/procbus.ts';
+import { run } from './support/program.ts';
 import { kernelSuite, needsProgram } from './support/requirements.ts';
 import { restrictions, startRestrictedHelper } from './support/restricted-helper.ts';
-import { run } from './support/program.ts';
 import { onTerminal } from './support/terminal.ts';
 import { anybodyMayListen } from './support/unprivileged.ts';
 

@@ -7,8 +7,8 @@ import { connect, type HelperStats } from '@procbus/client';
 import { expect, test } from 'vitest';
 import { until } from './support/condition.ts';
 import { procbus, startHelper, temporaryDirectory, Watcher } from './support/procbus.ts';
-import { kernelSuite, needsProgram } from './support/requirements.ts';
 import { run } from './support/program.ts';
+import { kernelSuite, needsProgram } from './support/requirements.ts';
 import { onTerminal } from './support/terminal.ts';
 
 kernelSuite('procbus stats', [needsProgram('script'), needsProgram('setpriv')], () => {

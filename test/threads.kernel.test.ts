@@ -5,6 +5,7 @@ import { connect, type StreamEvent } from '@procbus/client';
 import { expect, test } from 'vitest';
 import { actor } from './support/actor.ts';
 import { until } from './support/condition.ts';
+import { shareAmongTests } from './support/lifetime.ts';
 import { startHelper, temporaryDirectory, Watcher } from './support/procbus.ts';
 import { Program, run } from './support/program.ts';
 import { kernelSuite, needsProgram } from './support/requirements.ts';
@@ -17,10 +18,16 @@ kernelSuite('threads', [needsProgram('gcc')], () => {
     );
   }
 
+  let socket: string;
+  let program: Program;
+  let watcher: Watcher;
+  shareAmongTests(async () => {
+    ({ socket, program } = await startHelper());
+    watcher = await Watcher.start(socket);
+  });
+
   test('a thread that calls execve does not end its process', async () => {
-    const { socket } = await startHelper();
-    const [watcher, withThreads, exitsOnly] = await Promise.all([
-      Watcher.start(socket),
+    const [withThreads, exitsOnly] = await Promise.all([
       Watcher.start(socket, '--threads'),
       Watcher.start(socket, '--events', 'exit'),
     ]);
@@ -35,8 +42,6 @@ kernelSuite('threads', [needsProgram('gcc')], () => {
   });
 
   test('a helper that reads late still knows that execve by a thread was no exit', async () => {
-    const { socket, program } = await startHelper();
-    const watcher = await Watcher.start(socket);
     program.child.kill('SIGSTOP');
     const late: number[] = [];
     for (let repetition = 0; repetition < 20; repetition++)
@@ -49,8 +54,6 @@ kernelSuite('threads', [needsProgram('gcc')], () => {
   });
 
   test('a helper that reads 1,000 exits at once still knows which of them is none', async () => {
-    const { socket, program } = await startHelper();
-    const watcher = await Watcher.start(socket);
     program.child.kill('SIGSTOP');
     await run(actor(), ['fork-storm', '1000']);
     const survivor = new Program(actor(), ['leader-exits']);
@@ -64,25 +67,22 @@ kernelSuite('threads', [needsProgram('gcc')], () => {
   });
 
   test('a main thread that ends before its process is told when the process ends', async () => {
-    const { socket } = await startHelper();
-    const watcher = await Watcher.start(socket, '--threads');
-    const program = new Program(actor(), ['leader-exits']);
-    await until('the second thread', () => watcher.of(program.pid).some(({ type }) => type === 'fork'));
+    const withThreads = await Watcher.start(socket, '--threads');
+    const leader = new Program(actor(), ['leader-exits']);
+    await until('the second thread', () => withThreads.of(leader.pid).some(({ type }) => type === 'fork'));
     // The main thread's exit is in the kernel's queue before a program that starts after it.
-    await until('the main thread’s end', async () => isDead(program.pid));
+    await until('the main thread’s end', async () => isDead(leader.pid));
     const later = await run('/bin/true', []);
-    await until('a later exit', () => watcher.hasEnded(later.pid));
-    expect(watcher.hasEnded(program.pid)).toBe(false);
+    await until('a later exit', () => withThreads.hasEnded(later.pid));
+    expect(withThreads.hasEnded(leader.pid)).toBe(false);
 
-    program.child.stdin?.write('\n');
-    await program.ended;
-    await until('the exit', () => watcher.hasEnded(program.pid));
-    expect(story(watcher.of(program.pid)).filter((item) => item === 'exit 0')).toHaveLength(2);
+    leader.child.stdin?.write('\n');
+    await leader.ended;
+    await until('the exit', () => withThreads.hasEnded(leader.pid));
+    expect(story(withThreads.of(leader.pid)).filter((item) => item === 'exit 0')).toHaveLength(2);
   });
 
   test('a crash in a second thread is told as the process’s, with the thread at fault', async () => {
-    const { socket } = await startHelper();
-    const watcher = await Watcher.start(socket);
     const { pid, stdout } = await run(actor(), ['thread-abort'], { cwd: temporaryDirectory() });
     const { thread } = JSON.parse(stdout) as { thread: number };
     await until('the exit', () => watcher.hasEnded(pid));
@@ -91,20 +91,21 @@ kernelSuite('threads', [needsProgram('gcc')], () => {
   });
 
   test('threads are told with --threads alone, and are dropped by the kernel where nobody asks', async () => {
-    const { socket } = await startHelper();
-    const watcher = await Watcher.start(socket);
-    await using bus = await connect({ socket });
+    // One that nobody has asked for threads before.
+    const { socket: fresh } = await startHelper();
+    const processes = await Watcher.start(fresh);
+    await using bus = await connect({ socket: fresh });
 
     const { helper: before } = await bus.stats();
     const quiet = await run(actor(), ['threads', '5000']);
-    await until('the exit', () => watcher.hasEnded(quiet.pid));
+    await until('the exit', () => processes.hasEnded(quiet.pid));
     const { helper: after } = await bus.stats();
-    expect(story(watcher.of(quiet.pid))).toEqual(['fork', 'exec', 'exit 0']);
+    expect(story(processes.of(quiet.pid))).toEqual(['fork', 'exec', 'exit 0']);
     expect(after?.kernelFilter.threads).toEqual([]);
     // Not one of 10,000 thread events has reached the helper; other processes may have done a little.
     expect((after?.seq ?? Number.NaN) - (before?.seq ?? Number.NaN)).toBeLessThan(1000);
 
-    const withThreads = await Watcher.start(socket, '--threads');
+    const withThreads = await Watcher.start(fresh, '--threads');
     const loud = await run(actor(), ['threads', '5000']);
     await until('the exit', () => withThreads.hasEnded(loud.pid), 60_000);
     const threads = withThreads
@@ -112,8 +113,8 @@ kernelSuite('threads', [needsProgram('gcc')], () => {
       .filter((event) => event.type !== 'lost' && event.tid !== loud.pid);
     expect(threads.filter(({ type }) => type === 'fork')).toHaveLength(5000);
     expect(threads.filter(({ type }) => type === 'exit')).toHaveLength(5000);
-    await until('the exit', () => watcher.hasEnded(loud.pid));
-    expect(story(watcher.of(loud.pid))).toEqual(['fork', 'exec', 'exit 0']);
+    await until('the exit', () => processes.hasEnded(loud.pid));
+    expect(story(processes.of(loud.pid))).toEqual(['fork', 'exec', 'exit 0']);
   });
 });
 

@@ -1,16 +1,8 @@
 /*
  * The account that goes with every figure: what the load made, each subscriber was told, or was told to have lost.
  */
-import type { EventType } from '@procbus/client';
-import type { LoadKind } from './load.ts';
+import { made, type LoadKind } from './load.ts';
 import type { Account } from './subscriber.ts';
-
-/** What one round of a load makes. */
-const made: Record<LoadKind, readonly EventType[]> = {
-  forks: ['fork', 'exit'],
-  execs: ['fork', 'exec', 'exit'],
-  threads: ['fork', 'exit'],
-};
 
 /**
  * Checks what subscribers to all events were told of a load.

@@ -6,15 +6,7 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { connect, type WatchOptions } from '@procbus/client';
 import { cpuTime } from './accounting.ts';
-import {
-  compiledProgram,
-  inRepository,
-  isInstalled,
-  start,
-  startHelper,
-  until,
-  type Running,
-} from './programs.ts';
+import { compiledProgram, inRepository, start, startHelper, until, type Running } from './programs.ts';
 import type { Account, Answer, Order } from './subscriber.ts';
 
 /** Path of the textbook listener. */
@@ -29,12 +21,15 @@ export interface Listeners {
   stop(): Promise<void>;
 }
 
-/** Waits until somebody has nothing more to do: for 200 ms they have taken no time. */
+/** The least that CPU time is told in, in seconds, with room for rounding. */
+const tick = 0.011;
+
+/** Waits until somebody has nothing more to do: for 200 ms they have taken no more than the next tick may be. */
 export async function quiet(listeners: Listeners): Promise<void> {
   let [last, since] = [listeners.cpuTime(), Date.now()];
   await until('silence', () => {
     const now = listeners.cpuTime();
-    if (now > last + 0.011) [last, since] = [now, Date.now()];
+    if (now > last + tick) [last, since] = [now, Date.now()];
     return Date.now() - since > 200;
   });
 }
@@ -56,11 +51,6 @@ export class Direct implements Listeners {
   /** Another tool, whose output nobody reads. */
   static tool(name: string, args: readonly string[]): Direct {
     return new Direct([start(name, args)]);
-  }
-
-  /** Whether another tool is there. */
-  static isThere(name: string): boolean {
-    return isInstalled(name);
   }
 
   cpuTime(): number {

@@ -3,14 +3,21 @@
  */
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
+import type { EventType } from '@procbus/client';
 import { compiledProgram } from './programs.ts';
 
 /** What a load does over and over. */
 export type LoadKind = 'forks' | 'execs' | 'threads';
 
-/** What a load has done. */
+/** The events that a load makes each time. */
+export const made: Readonly<Record<LoadKind, readonly EventType[]>> = {
+  forks: ['fork', 'exit'],
+  execs: ['fork', 'exec', 'exit'],
+  threads: ['fork', 'exit'],
+};
+
+/** How fast a load was. */
 export interface LoadRun {
-  readonly count: number;
   readonly seconds: number;
   /** So many a second. */
   readonly rate: number;
@@ -34,5 +41,10 @@ export async function runPaced(count: number, rate: number): Promise<LoadRun> {
 async function run(count: number, ...args: string[]): Promise<LoadRun> {
   const { stdout } = await promisify(execFile)(loadProgram(), args);
   const seconds = Number(stdout) / 1e9;
-  return { count, seconds, rate: count / seconds };
+  return { seconds, rate: count / seconds };
+}
+
+/** Microseconds of CPU time that each event of a load took. */
+export function perEvent(seconds: number, kind: LoadKind, count: number): number {
+  return (seconds * 1e6) / (count * made[kind].length);
 }

@@ -6,7 +6,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { StreamEvent } from '@procbus/client';
-import { onTestFinished } from 'vitest';
+import { atEnd } from './lifetime.ts';
 import { inRepository, Program } from './program.ts';
 
 export const procbusd: string = inRepository('packages/helper/bin/procbusd.js');
@@ -16,7 +16,7 @@ export const procbus: string = inRepository('packages/client/bin/procbus.js');
 export function temporaryDirectory(): string {
   const directory = mkdtempSync(join(tmpdir(), 'procbus-test-'));
   execFileSync('chmod', ['0755', directory]);
-  onTestFinished(() => rmSync(directory, { recursive: true, force: true }));
+  atEnd(() => rmSync(directory, { recursive: true, force: true }));
   return directory;
 }
 

@@ -3,8 +3,8 @@
  */
 import { spawn, type ChildProcess, type SpawnOptions } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import { onTestFinished } from 'vitest';
 import { until } from './condition.ts';
+import { atEnd } from './lifetime.ts';
 
 /** A path in the repository. */
 export function inRepository(path: string): string {
@@ -18,7 +18,7 @@ export class Program {
   #stdout = '';
   #stderr = '';
 
-  /** Starts a program. It is killed at the end of the test, if it still runs then. */
+  /** Starts a program. It is killed at the end of the test, or of those that share it, if it still runs then. */
   constructor(command: string, args: readonly string[], options: SpawnOptions = {}) {
     const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'pipe'], ...options });
     this.child = child;
@@ -29,7 +29,7 @@ export class Program {
       child.on('error', reject);
       child.on('close', (status, signal) => resolve(status ?? signal ?? 'nothing'));
     });
-    onTestFinished(async () => {
+    atEnd(async () => {
       child.kill('SIGKILL');
       await this.ended;
     });

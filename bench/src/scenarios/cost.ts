@@ -4,9 +4,9 @@
 import type { WatchOptions } from '@procbus/client';
 import { lostOf } from '../exact.ts';
 import { Bus, Direct } from '../listeners.ts';
-import { runLoad, type LoadKind } from '../load.ts';
-import { alternate, ratio, spread, type Figures } from '../rounds.ts';
-import { median, type Report, type Scenario } from '../scenario.ts';
+import { perEvent, runLoad, type LoadKind } from '../load.ts';
+import { alternate, ratio, spread } from '../rounds.ts';
+import type { Report, Scenario } from '../scenario.ts';
 import { sized } from '../size.ts';
 
 /** One load, and how many times; what comes before makes all warm. */
@@ -14,31 +14,29 @@ interface Load {
   readonly kind: LoadKind;
   readonly count: number;
   readonly warmUp: number;
-  /** Events of one time. */
-  readonly events: number;
 }
 
-const forks: Load = { kind: 'forks', count: sized(15_000, 500), warmUp: sized(15_000, 500), events: 2 };
-const execs: Load = { kind: 'execs', count: sized(3000, 100), warmUp: sized(2000, 100), events: 3 };
+const forks: Load = { kind: 'forks', count: sized(15_000, 500), warmUp: sized(15_000, 500) };
+const execs: Load = { kind: 'execs', count: sized(3000, 100), warmUp: sized(2000, 100) };
 
 const everything: WatchOptions = {};
 const withPrograms: WatchOptions = { include: ['exe', 'args'] };
 
 /** Microseconds an event. */
-async function referenceCost({ kind, count, events }: Load): Promise<number> {
+async function referenceCost({ kind, count }: Load): Promise<number> {
   const reference = Direct.references(1);
   try {
     await runLoad(kind, count / 10);
     const before = reference.cpuTime();
     await runLoad(kind, count);
-    return ((reference.cpuTime() - before) * 1e6) / (count * events);
+    return perEvent(reference.cpuTime() - before, kind, count);
   } finally {
     await reference.stop();
   }
 }
 
 /** Microseconds an event, of the helper alone. */
-async function helperCost({ kind, count, warmUp, events }: Load, options: WatchOptions): Promise<number> {
+async function helperCost({ kind, count, warmUp }: Load, options: WatchOptions): Promise<number> {
   const bus = await Bus.start();
   try {
     await bus.subscribe(1, options);
@@ -48,14 +46,14 @@ async function helperCost({ kind, count, warmUp, events }: Load, options: WatchO
     await runLoad(kind, count);
     const lost = lostOf(await bus.accounts(), kind, count);
     if (lost > 0) throw new Error(`${lost} events were lost`);
-    return ((bus.helperTime() - before) * 1e6) / (count * events);
+    return perEvent(bus.helperTime() - before, kind, count);
   } finally {
     await bus.stop();
   }
 }
 
 async function run(progress: (text: string) => void): Promise<Report> {
-  const figures: Figures = await alternate(
+  const figures = await alternate(
     {
       'forks, reference': async () => referenceCost(forks),
       'forks, helper': async () => helperCost(forks, everything),
@@ -81,7 +79,7 @@ async function run(progress: (text: string) => void): Promise<Report> {
       target('execs, helper', 1),
       target('execs, helper, exe and args', 3),
     ],
-    figures: { ...figures, medians: Object.values(figures).map(median) },
+    figures,
   };
 }
 

@@ -91,6 +91,7 @@ async function runFanout(progress: (text: string) => void): Promise<Report> {
 
 async function runSelective(progress: (text: string) => void): Promise<Report> {
   const rates = new Rates();
+  let lost = 0;
   for (let round = 1; round <= rounds; round++) {
     progress(`round ${round} of ${rounds}`);
     await rates.measure('nobody');
@@ -98,6 +99,7 @@ async function runSelective(progress: (text: string) => void): Promise<Report> {
     try {
       await bus.subscribe(most, rare);
       await rates.measure(`${most} × procbus, 1 % each`);
+      lost += await bus.lost();
     } finally {
       await bus.stop();
     }
@@ -107,7 +109,7 @@ async function runSelective(progress: (text: string) => void): Promise<Report> {
       [`forks, ${most} × procbus, 1 % each`, 0.95],
       [`threads, ${most} × procbus, 1 % each`, 0.95],
     ],
-    0,
+    lost,
   );
 }
 

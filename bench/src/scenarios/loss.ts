@@ -3,7 +3,7 @@
  */
 import { lostOf } from '../exact.ts';
 import { Bus } from '../listeners.ts';
-import { runLoad } from '../load.ts';
+import { made, runLoad } from '../load.ts';
 import type { Scenario } from '../scenario.ts';
 import { sized } from '../size.ts';
 
@@ -25,11 +25,15 @@ export const loss: Scenario = {
       const run = await runLoad('threads', count);
       const toSubscribers = lostOf(await bus.accounts(), 'threads', count);
       const anywhere = await bus.lost();
-      const events = 2 * count;
+      const events = made.threads.length * count;
       return {
         columns: ['', 'of all', 'a second'],
         rows: [
-          ['events', events.toLocaleString('en-US'), Math.round(2 * run.rate).toLocaleString('en-US')],
+          [
+            'events',
+            events.toLocaleString('en-US'),
+            Math.round(events / run.seconds).toLocaleString('en-US'),
+          ],
           ['lost', String(anywhere), ''],
           ['told to be lost, by all subscribers', String(toSubscribers), ''],
         ],

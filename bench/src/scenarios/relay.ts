@@ -2,7 +2,8 @@
  * What it costs that a command prints every event: with procbus, helper and command together, and with other tools.
  */
 import { Bus, Direct, quiet, type Listeners } from '../listeners.ts';
-import { runLoad, type LoadKind } from '../load.ts';
+import { perEvent, runLoad, type LoadKind } from '../load.ts';
+import { isInstalled } from '../programs.ts';
 import { alternate, ratio, spread } from '../rounds.ts';
 import type { Report, Scenario } from '../scenario.ts';
 import { sized } from '../size.ts';
@@ -10,25 +11,23 @@ import { sized } from '../size.ts';
 interface Load {
   readonly kind: LoadKind;
   readonly count: number;
-  /** Events of one time. */
-  readonly events: number;
 }
 
 const loads: readonly Load[] = [
-  { kind: 'forks', count: sized(15_000, 500), events: 2 },
-  { kind: 'execs', count: sized(3000, 100), events: 3 },
+  { kind: 'forks', count: sized(15_000, 500) },
+  { kind: 'execs', count: sized(3000, 100) },
 ];
 
 const others: Readonly<Record<string, string[]>> = { forkstat: ['-e', 'all'], extrace: [] };
 
 /** Microseconds of CPU time an event, of all programs involved. */
-async function costOf(listeners: Listeners, { kind, count, events }: Load): Promise<number> {
+async function costOf(listeners: Listeners, { kind, count }: Load): Promise<number> {
   await runLoad(kind, count);
   await quiet(listeners);
   const before = listeners.cpuTime();
   await runLoad(kind, count);
   await quiet(listeners);
-  return ((listeners.cpuTime() - before) * 1e6) / (count * events);
+  return perEvent(listeners.cpuTime() - before, kind, count);
 }
 
 async function costOfTool(tool: Direct, load: Load): Promise<number> {
@@ -57,7 +56,7 @@ async function run(progress: (text: string) => void): Promise<Report> {
   for (const load of loads) {
     measures[`${load.kind}, procbus`] = async () => costOfBus(load);
     for (const [name, args] of Object.entries(others)) {
-      if (Direct.isThere(name))
+      if (isInstalled(name))
         measures[`${load.kind}, ${name}`] = async () => costOfTool(Direct.tool(name, args), load);
     }
   }
