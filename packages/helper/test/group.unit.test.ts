@@ -2,7 +2,7 @@ import { fullGrant, unpack, type FilterRequest } from '@procbus/protocol';
 import * as fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { Group } from '../src/bus/group.ts';
-import type { Moment } from '../src/bus/journal.ts';
+import type { Moment } from '../src/bus/entries.ts';
 import { Selection } from '../src/bus/selection.ts';
 import { threadTime } from '../src/libc.ts';
 import { Process } from '../src/processes/process.ts';

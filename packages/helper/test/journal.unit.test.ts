@@ -1,7 +1,8 @@
 import { eventTypes, type EventType } from '@procbus/protocol';
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { Journal, numberOf, type Entry } from '../src/bus/journal.ts';
+import { numberOf, type Entry } from '../src/bus/entries.ts';
+import { Journal } from '../src/bus/journal.ts';
 import type { Interest } from '../src/kernel/socket-filter.ts';
 import { monotonicTime } from '../src/libc.ts';
 import { Process, type Facts } from '../src/processes/process.ts';

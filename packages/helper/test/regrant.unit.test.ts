@@ -4,7 +4,7 @@
 import { fullGrant, ProcbusError, type EventType, type Grant } from '@procbus/protocol';
 import * as fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { numberOf as numberOfEntry } from '../src/bus/journal.ts';
+import { numberOf as numberOfEntry } from '../src/bus/entries.ts';
 import type { Asker } from '../src/bus/selection.ts';
 import { eventOf, execs, forkOf, makeBus, root } from './support/bus.ts';
 import { Keeper, numberOf, type Item } from './support/keeper.ts';

@@ -22,6 +22,7 @@ export * from './grant.ts';
 export * from './loss.ts';
 export * from './message.ts';
 export * from './process.ts';
+export * from './process-writer.ts';
 export * from './process-record.ts';
 export * from './structure.ts';
 export * from './subscribe-options.ts';

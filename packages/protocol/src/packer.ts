@@ -34,6 +34,14 @@ export class Packer {
     this.#byte(0x90 | count);
   }
 
+  /** The beginning of an array. */
+  array(count: number): void {
+    this.#reserve(5);
+    if (count < 16) this.#byte(0x90 | count);
+    else if (count < 0x10000) this.#bytes.writeUInt16BE(count, this.#head(0xdc, 2));
+    else this.#bytes.writeUInt32BE(count, this.#head(0xdd, 4));
+  }
+
   /** The beginning of a map, of at most 15 entries. */
   shortMap(count: number): void {
     this.#byte(0x80 | count);
@@ -67,6 +75,7 @@ export class Packer {
   }
 
   text(value: string): void {
+    if (value.length < 32 && this.#ascii(value)) return;
     const bytes = Buffer.byteLength(value);
     this.#reserve(5 + bytes);
     if (bytes < 32) this.#byte(0xa0 | bytes);
@@ -86,6 +95,22 @@ export class Packer {
     if (length > 128) bytes.set(value, at);
     else for (let index = 0; index < length; index++) bytes[at + index] = value[index] as number;
     this.#length += length;
+  }
+
+  /** Writes a short text if it is plain, as most are: a loop is faster than a call. Returns whether it was. */
+  #ascii(value: string): boolean {
+    const { length } = value;
+    this.#reserve(1 + length);
+    const bytes = this.#bytes;
+    const at = this.#length;
+    bytes[at] = 0xa0 | length;
+    for (let index = 0; index < length; index++) {
+      const code = value.charCodeAt(index);
+      if (code > 0x7f) return false;
+      bytes[at + 1 + index] = code;
+    }
+    this.#length += 1 + length;
+    return true;
   }
 
   #unsigned(value: number): void {

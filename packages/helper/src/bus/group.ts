@@ -9,7 +9,7 @@
  */
 import { EventWriter, pack, type Loss, type PackedEvents } from '@procbus/protocol';
 import { clockOffset, monotonicTime, threadTime } from '../libc.ts';
-import type { Moment } from './journal.ts';
+import type { Moment } from './entries.ts';
 import type { Delivery, Receiver } from './receiver.ts';
 import type { Selection } from './selection.ts';
 import { lossOf } from './view.ts';

@@ -7,19 +7,11 @@
  * Bytes are estimated: so much for an entry, and the texts of a process once for all entries that share them.
  * Invariant: every number behind `oldest` that was given out is held, be it as an event or within a loss.
  */
-import type { EventType, Loss } from '@procbus/protocol';
+import type { EventType } from '@procbus/protocol';
 import type { Interest } from '../kernel/socket-filter.ts';
 import { monotonicTime } from '../libc.ts';
 import type { Facts } from '../processes/process.ts';
-import type { Told } from '../processes/told.ts';
-
-/** An event with its number. */
-export interface Moment extends Told {
-  readonly seq: number;
-}
-
-/** What happened, in its place. */
-export type Entry = Moment | Loss;
+import { Entries, type Entry } from './entries.ts';
 
 /** Bytes for entries, unless something else is asked for. */
 export const defaultJournalSize: number = 16 * 1024 * 1024;
@@ -30,9 +22,8 @@ const entryBytes = 320;
 export class Journal {
   /** Bytes that the entries may take. */
   readonly limit: number;
-  /** In order; those before `#first` have made way. */
-  #entries: (Entry | undefined)[] = [];
-  #first = 0;
+  /** In order. */
+  readonly #entries = new Entries();
   #bytes = 0;
   /** What is held begins behind this number. */
   #oldest = 0;
@@ -49,7 +40,7 @@ export class Journal {
 
   /** Entries held, and the bytes they take. */
   get size(): { events: number; bytes: number; limit: number } {
-    return { events: this.#entries.length - this.#first, bytes: this.#bytes, limit: this.limit };
+    return { events: this.#entries.length, bytes: this.#bytes, limit: this.limit };
   }
 
   /** All that came behind this number is held. */
@@ -64,8 +55,7 @@ export class Journal {
 
   /** When the oldest entry happened, in ns of CLOCK_MONOTONIC; undefined where there is none. */
   get begin(): bigint | undefined {
-    const first = this.#entries[this.#first];
-    return first === undefined ? undefined : timeOf(first);
+    return this.#entries.length === 0 ? undefined : this.#entries.timeAt(0);
   }
 
   /** Whether all that happened at a time, in ns of CLOCK_MONOTONIC, and later is held. */
@@ -86,16 +76,18 @@ export class Journal {
    * @param seq - not less than {@link oldest}
    */
   after(seq: number, limit: number): Entry[] {
-    const from = this.#search((entry) => numberOf(entry) > seq);
-    return this.#entries.slice(from, from + limit) as Entry[];
+    const entries = this.#entries;
+    const from = this.#search((index) => entries.numberAt(index) > seq);
+    const count = Math.min(limit, entries.length - from);
+    return Array.from({ length: count }, (_, index) => entries.get(from + index));
   }
 
   /** The number before the first entry of a time or later, in ns of CLOCK_MONOTONIC; `end` where there is none. */
   before(time: bigint, end: number): number {
     // Times are in order but for a little, which a search does not mind.
-    const at = this.#search((entry) => timeOf(entry) >= time);
-    const entry = this.#entries[at];
-    if (entry === undefined) return end;
+    const at = this.#search((index) => this.#entries.timeAt(index) >= time);
+    if (at === this.#entries.length) return end;
+    const entry = this.#entries.get(at);
     return ('where' in entry ? entry.from : entry.seq) - 1;
   }
 
@@ -116,16 +108,13 @@ export class Journal {
   }
 
   #drop(): void {
-    const entry = this.#entries[this.#first] as Entry;
-    this.#entries[this.#first++] = undefined;
-    this.#oldest = numberOf(entry);
-    if (timeOf(entry) >= this.#since) this.#since = timeOf(entry) + 1n;
-    this.#bytes -= entryBytes + ('where' in entry ? 0 : this.#unshare(entry.process.facts));
-    // Moving the rest is worth it only once in a while.
-    if (this.#first > 4096 && this.#first > this.#entries.length / 2) {
-      this.#entries = this.#entries.slice(this.#first);
-      this.#first = 0;
-    }
+    const entries = this.#entries;
+    const facts = entries.processAt(0)?.facts;
+    const time = entries.timeAt(0);
+    this.#oldest = entries.numberAt(0);
+    if (time >= this.#since) this.#since = time + 1n;
+    this.#bytes -= entryBytes + (facts === undefined ? 0 : this.#unshare(facts));
+    entries.shift();
   }
 
   /** Returns the bytes of the texts, if they have not been held before. */
@@ -143,24 +132,15 @@ export class Journal {
   }
 
   /** The index of the first entry of which something holds that holds for all behind it. */
-  #search(holds: (entry: Entry) => boolean): number {
-    let [low, high] = [this.#first, this.#entries.length];
+  #search(holds: (index: number) => boolean): number {
+    let [low, high] = [0, this.#entries.length];
     while (low < high) {
       const middle = (low + high) >> 1;
-      if (holds(this.#entries[middle] as Entry)) high = middle;
+      if (holds(middle)) high = middle;
       else low = middle + 1;
     }
     return low;
   }
-}
-
-/** The number of an entry; the last one of a loss. */
-export function numberOf(entry: Entry): number {
-  return 'where' in entry ? entry.to : entry.seq;
-}
-
-function timeOf(entry: Entry): bigint {
-  return 'where' in entry ? entry.kernelTime : entry.event.kernelTime;
 }
 
 /** What the texts of a process take, at two bytes a character. */

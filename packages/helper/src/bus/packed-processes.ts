@@ -2,7 +2,7 @@
  * Processes as somebody sees them, packed. Most are told several times, and those that fork over and over with each
  * child; so the last ones are kept, by their pids.
  */
-import { pack } from '@procbus/protocol';
+import { packProcess } from '@procbus/protocol';
 import type { Link, Portrait } from '../processes/portrait.ts';
 import { infoOf, parentOf, type Lens } from './view.ts';
 
@@ -35,8 +35,8 @@ export class PackedProcesses {
   readonly #parents: Packed<Link>;
 
   constructor(lens: Lens) {
-    this.#processes = new Packed((portrait) => pack(infoOf(lens, portrait)));
-    this.#parents = new Packed((link) => pack(parentOf(lens, link)));
+    this.#processes = new Packed((portrait) => packProcess(infoOf(lens, portrait)));
+    this.#parents = new Packed((link) => packProcess(parentOf(lens, link)));
   }
 
   process(portrait: Portrait): Buffer {

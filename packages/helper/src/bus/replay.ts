@@ -5,7 +5,8 @@
 import { EventWriter } from '@procbus/protocol';
 import { clockOffset, monotonicTime } from '../libc.ts';
 import { deliveriesOf } from './group.ts';
-import { numberOf, type Journal } from './journal.ts';
+import { numberOf } from './entries.ts';
+import type { Journal } from './journal.ts';
 import type { Receiver } from './receiver.ts';
 import type { Selection } from './selection.ts';
 import { lossOf } from './view.ts';
