@@ -163,6 +163,9 @@ describe('a group', () => {
   });
 
   describe('whose receivers pay', () => {
+    // What it takes to look is real time.
+    beforeEach(() => void vi.useRealTimers());
+
     /** Events of a program each, at which it takes a ms to look. */
     const costly = (count: number): { moments: Moment[]; looks: () => number } => {
       let looks = 0;

@@ -105,8 +105,9 @@ export class KernelStream {
   #turn(): void {
     const events = this.#handOn();
     const rest = this.#pace.after(events, performance.now());
-    // Clients get their turn before the rest of a long queue.
-    if (this.#queue.length > 0) this.#pause(0);
+    // Clients get their turn before the rest of a long queue. What came while we looked ahead can wait as long as
+    // all that is to come: else each batch would be followed by a small one.
+    if (this.#queue.length > 0 && (rest === 0 || events === batchLimit)) this.#pause(0);
     else if (rest > 0) this.#pause(rest);
     else this.#watch.resume();
   }

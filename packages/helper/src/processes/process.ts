@@ -35,7 +35,7 @@ export interface Facts extends Image, Ids {
 }
 
 const noSubtrees: ReadonlySet<string> = new Set();
-const noChildren: ReadonlySet<Process> = new Set();
+const noChildren: readonly Process[] = [];
 
 /** A process from its birth, or from when the helper first met it, until it is forgotten. */
 export class Process {
@@ -57,8 +57,10 @@ export class Process {
   endTime: bigint | undefined;
   /** Its wait status, once it has ended; undefined where nobody saw it end. */
   status: number | undefined;
-  /** Most have none. */
-  #children: Set<Process> | undefined;
+  /** The children, each with its neighbours: a set would grow and shrink with every one that ends at once. */
+  #child: Process | undefined;
+  #next: Process | undefined;
+  #previous: Process | undefined;
   #portrait: Portrait | undefined;
   #link: Link | undefined;
 
@@ -73,16 +75,32 @@ export class Process {
   adoptBy(parent: Process | undefined): void {
     this.leaveParent();
     this.parent = parent;
-    if (parent !== undefined) (parent.#children ??= new Set()).add(this);
+    if (parent === undefined) return;
+    this.#next = parent.#child;
+    if (this.#next !== undefined) this.#next.#previous = this;
+    parent.#child = this;
   }
 
   /** Makes it no child of its parent any more, which it still knows. */
   leaveParent(): void {
-    if (this.parent !== undefined) this.parent.#children?.delete(this);
+    const { parent } = this;
+    const next = this.#next;
+    const previous = this.#previous;
+    if (next !== undefined) next.#previous = previous;
+    if (previous !== undefined) previous.#next = next;
+    else if (parent !== undefined && parent.#child === this) parent.#child = next;
+    this.#next = undefined;
+    this.#previous = undefined;
   }
 
-  get children(): ReadonlySet<Process> {
-    return this.#children ?? noChildren;
+  /** Its children, as they are now. */
+  get children(): readonly Process[] {
+    if (this.#child === undefined) return noChildren;
+    const children: Process[] = [];
+    for (let child: Process | undefined = this.#child; child !== undefined; child = child.#next) {
+      children.push(child);
+    }
+    return children;
   }
 
   /** Seconds from its start to some time in its life. */
