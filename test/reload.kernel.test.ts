@@ -171,6 +171,23 @@ kernelSuite('SIGHUP', [needsProgram('gcc'), needsProgram('useradd'), needsProgra
     );
   });
 
+  test('programs are read only where a grant tells somebody of them', async () => {
+    const helper = await Configured.start(grant('user = "root"', 'detail = "ids"'));
+    const began = new Program('/bin/cat', []);
+    const readerOf = async (): Promise<unknown> => {
+      await using bus = await connect({ socket: helper.socket });
+      return (await bus.stats()).helper?.programReader;
+    };
+    expect(await readerOf()).toBe('off');
+    await helper.reload(forRoot);
+    expect(await readerOf()).not.toBe('off');
+    await using bus = await connect({ socket: helper.socket });
+    const [process] = (await bus.list({ pids: [began.pid] })).processes;
+    expect(process).toMatchObject({ comm: 'cat', args: ['/bin/cat'], detail: 'complete' });
+    // Nothing was lost, so nothing has to be made up.
+    expect((await bus.stats()).helper?.lost.kernel).toBe(0);
+  });
+
   test.each([
     ['itself', []],
     ['in the background of a shell', ['/bin/sh', '-c', '"$@" & wait', 'sh']],

@@ -2,7 +2,7 @@
  * The textbook listener of the proc connector: a buffer of 64 MiB, and one recv(2) for each event.
  *
  *   reference           counts until SIGTERM, and prints how many there were and how often the kernel dropped some
- *   reference timed     ends at load-end, and prints for each event since load-begin how late it came, in ns
+ *   reference timed     ends with the load, and prints for each event since it began how late it came, in ns
  */
 #include <errno.h>
 #include <linux/cn_proc.h>
@@ -15,6 +15,9 @@
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
+
+/* See load.c. */
+enum { BEGIN = 54321, END = 54322 };
 
 static volatile sig_atomic_t stopped;
 static void stop(int signal) { stopped = signal; }
@@ -68,10 +71,9 @@ int main(int argc, char **argv) {
         struct proc_event *event = (struct proc_event *)message->data;
         events++;
         if (!timed) continue;
-        if (event->what == PROC_EVENT_COMM) {
-            const char *comm = event->event_data.comm.comm;
-            if (!strcmp(comm, "load-begin")) { counting = 1; continue; }
-            if (!strcmp(comm, "load-end")) break;
+        if (event->what == PROC_EVENT_GID) {
+            if (event->event_data.id.e.egid == BEGIN) counting = 1;
+            if (event->event_data.id.e.egid == END) break;
         }
         if (counting && times < sizeof late / sizeof *late) late[times++] = now() - (long long)event->timestamp_ns;
     }

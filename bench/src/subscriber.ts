@@ -1,8 +1,8 @@
 /*
  * A program of the benchmark: watches by some connections of the library, and counts what each is told.
  *
- * It looks at type and pid of each event. Between load-begin and load-end it counts what the load has made, and says
- * at the end how that was. It is told what to do by its parent, and answers it.
+ * It looks at type and pid of each event. From where the load begins to where it ends it counts what there was, and
+ * then says so. It is told what to do by its parent, and answers it.
  */
 import { connect, type EventType, type Watch, type WatchOptions } from '@procbus/client';
 
@@ -15,7 +15,7 @@ export interface Order {
   readonly isTimed?: boolean;
 }
 
-/** What one connection was told between load-begin and load-end. */
+/** What one connection was told of a load. */
 export interface Account {
   /** Events, by type. */
   readonly events: Partial<Record<EventType, number>>;
@@ -26,6 +26,10 @@ export interface Account {
   /** ns from the kernel's time stamp until the program had the event. */
   readonly late: readonly number[];
 }
+
+/** The effective groups by which a load says where it begins and ends, see bench/programs/load.c. */
+const begin = 54_321;
+const end = 54_322;
 
 /** What is said to the parent. */
 export type Answer = { readonly ready: true } | { readonly account: Account };
@@ -45,12 +49,12 @@ async function follow(watch: Watch, isTimed: boolean): Promise<void> {
       const { type, pid, seq } = some;
       if (last > 0) untold += Math.abs(seq - last - 1);
       last = seq;
-      if (type === 'comm' && some.event?.type === 'comm') {
-        const { comm } = some.event;
-        if (comm === 'load-begin') {
+      if (type === 'gid' && some.event?.type === 'gid') {
+        const { egid } = some.event;
+        if (egid === begin) {
           loadPid = pid;
           [counts, lost, untold, late] = [{}, 0, 0, []];
-        } else if (comm === 'load-end' && pid === loadPid) {
+        } else if (egid === end && pid === loadPid) {
           say({ account: { events: counts, lost, untold, late } });
           loadPid = -1;
         }

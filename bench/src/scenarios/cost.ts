@@ -5,6 +5,7 @@ import type { WatchOptions } from '@procbus/client';
 import { lostOf } from '../exact.ts';
 import { Bus, Direct } from '../listeners.ts';
 import { perEvent, runLoad, type LoadKind } from '../load.ts';
+import { inRepository } from '../programs.ts';
 import { alternate, ratio, spread } from '../rounds.ts';
 import type { Report, Scenario } from '../scenario.ts';
 import { sized } from '../size.ts';
@@ -18,6 +19,9 @@ interface Load {
 
 const forks: Load = { kind: 'forks', count: sized(15_000, 500), warmUp: sized(15_000, 500) };
 const execs: Load = { kind: 'execs', count: sized(3000, 100), warmUp: sized(2000, 100) };
+
+/** With it, nobody is told of programs. */
+const noDetails = inRepository('bench/no-details.toml');
 
 const everything: WatchOptions = {};
 const withPrograms: WatchOptions = { include: ['exe', 'args'] };
@@ -36,8 +40,12 @@ async function referenceCost({ kind, count }: Load): Promise<number> {
 }
 
 /** Microseconds an event, of the helper alone. */
-async function helperCost({ kind, count, warmUp }: Load, options: WatchOptions): Promise<number> {
-  const bus = await Bus.start();
+async function helperCost(
+  { kind, count, warmUp }: Load,
+  options: WatchOptions,
+  ...args: string[]
+): Promise<number> {
+  const bus = await Bus.start(...args);
   try {
     await bus.subscribe(1, options);
     await runLoad(kind, warmUp);
@@ -57,8 +65,10 @@ async function run(progress: (text: string) => void): Promise<Report> {
     {
       'forks, reference': async () => referenceCost(forks),
       'forks, helper': async () => helperCost(forks, everything),
+      'forks, helper, details off': async () => helperCost(forks, everything, '--config', noDetails),
       'execs, reference': async () => referenceCost(execs),
       'execs, helper': async () => helperCost(execs, everything),
+      'execs, helper, details off': async () => helperCost(execs, everything, '--config', noDetails),
       'execs, helper, exe and args': async () => helperCost(execs, withPrograms),
     },
     progress,
@@ -75,8 +85,8 @@ async function run(progress: (text: string) => void): Promise<Report> {
     columns: ['load', 'µs of CPU an event', '÷ reference'],
     rows: Object.entries(figures).map(([name, values]) => [name, spread(values, 2), of(name).toFixed(2)]),
     targets: [
-      target('forks, helper', 1),
-      target('execs, helper', 1),
+      target('forks, helper, details off', 1),
+      target('execs, helper, details off', 1),
       target('execs, helper, exe and args', 3),
     ],
     figures,

@@ -56,8 +56,11 @@ export interface HelperFigures {
   readonly kernelFilter: { readonly processes: readonly EventType[]; readonly threads: readonly EventType[] };
   /** How many processes it knows to live, and how many that have ended it remembers. */
   readonly processes: { readonly living: number; readonly ended: number };
-  /** At which priority programs are read while they run; null where no thread of its own does it. */
-  readonly programReader: 'real-time' | 'nice' | 'none' | null;
+  /**
+   * At which priority programs are read while they run; null where no thread of its own does it; `off` where no grant
+   * lets anybody be told of programs, so that none is read.
+   */
+  readonly programReader: 'real-time' | 'nice' | 'none' | 'off' | null;
   /** Which of CAP_NET_ADMIN and CAP_SYS_PTRACE it has in effect; a helper of an older version does not tell. */
   readonly capabilities?: readonly string[];
   /** Bytes that the kernel may queue. */

@@ -16,7 +16,7 @@ import { KernelStream } from './kernel/kernel-stream.ts';
 import * as libc from './libc.ts';
 import { log, logLoss } from './log.ts';
 import { parseOptions, version, type Options } from './options.ts';
-import { decide, refusal } from './peers/policy.ts';
+import { decide, refusal, tellsPrograms } from './peers/policy.ts';
 import { Server } from './peers/server.ts';
 import { claimSocket } from './peers/socket-path.ts';
 import { ExecReader } from './processes/exec-reader.ts';
@@ -63,6 +63,7 @@ async function run(options: Options, initial: Settings, stopped: Promise<string>
   const connector = openConnector(options, settings, service);
   const { ledger } = connector;
   const reader = new ExecReader();
+  reader.isWanted = tellsPrograms(settings.rules);
   const proc = procOf(reader);
   const table = new ProcessTable(proc);
   const journal = new Journal(settings.journalSize);
@@ -123,6 +124,11 @@ async function run(options: Options, initial: Settings, stopped: Promise<string>
   const reload = (): void => {
     try {
       settings = readSettings(options);
+      const wasWanted = reader.isWanted;
+      reader.isWanted = tellsPrograms(settings.rules);
+      void reader.start();
+      // What was begun meanwhile, nobody has read.
+      if (reader.isWanted && !wasWanted) reconciler.look();
       server.regrant();
       log('read the configuration again');
     } catch (error) {

@@ -19,7 +19,7 @@ export interface Delays {
 /** The parts of the helper that have something to tell. */
 export interface Parts {
   readonly connector: { readonly receiveBuffer: number };
-  readonly reader: { readonly urgency: Urgency | undefined };
+  readonly reader: { readonly urgency: Urgency | 'off' | undefined };
   readonly table: { readonly size: { readonly living: number; readonly ended: number } };
   readonly broadcast: {
     readonly epoch: string;

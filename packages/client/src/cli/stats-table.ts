@@ -158,6 +158,7 @@ const readers: Readonly<Record<string, string>> = {
   'real-time': 'read at real-time priority',
   nice: 'read at nice -20',
   none: 'read at no priority',
+  off: 'programs not read: no grant tells of them',
   null: 'read by the main thread',
 };
 

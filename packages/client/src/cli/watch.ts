@@ -53,7 +53,7 @@ export const watchCommand: CommandModule<object, WatchArguments> = {
         describe: 'Print the cursor at the end',
         group: 'Past:',
       })
-      .option('max-delay', scalarOption('Tell an event after this time at the latest; 20ms otherwise'))
+      .option('max-delay', scalarOption('Tell an event after this time at the latest; 40ms otherwise'))
       .option('socket', scalarOption('The helper’s socket'))
       .example('$0 watch --events exec,exit', 'what begins and what ends')
       .example('$0 watch --subtree $$ --exit failed', 'what fails below this shell')

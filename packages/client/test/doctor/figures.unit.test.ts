@@ -102,6 +102,7 @@ describe('the figures of a helper', () => {
     ['real-time', 'ok'],
     ['nice', 'warn'],
     ['none', 'warn'],
+    ['off', 'ok'],
     [null, 'warn'],
     ['of a later version', 'skip'],
   ])('tell at which priority programs are read: %s', (programReader, status) => {

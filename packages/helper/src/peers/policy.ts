@@ -8,6 +8,7 @@
 import {
   fullGrant,
   ProcbusError,
+  tells,
   type EventType,
   type Grant,
   type GrantedDetail,
@@ -55,6 +56,11 @@ export function decide(rules: readonly Rule[], defaults: Limits, peer: Peer): Gr
 function isFor(who: Rule['who'], peer: Peer): boolean {
   if (who === 'everyone') return true;
   return 'user' in who ? who.user === peer.uid : peer.groups.includes(who.group);
+}
+
+/** Whether there is a rule by which anybody is told of programs. */
+export function tellsPrograms(rules: readonly Rule[]): boolean {
+  return rules.some(({ detail }) => tells(detail, 'comm'));
 }
 
 /**

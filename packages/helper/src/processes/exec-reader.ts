@@ -49,17 +49,22 @@ export class ExecReader {
   /** What was read and not asked for yet, by pid and time. */
   readonly #read = new Map<string, { readonly kernelTime: bigint; readonly image: Image }>();
 
+  /** Whether anybody may be told of programs. Where nobody may, none is read. */
+  isWanted = true;
+
   /** How the threads came out at the scheduler; undefined where not all of them run, or not yet. */
-  get urgency(): Urgency | undefined {
+  get urgency(): Urgency | 'off' | undefined {
+    if (!this.isWanted) return 'off';
     const urgencies = this.#threads.map(({ urgency }) => urgency);
     return urgencies.includes(undefined) ? undefined : urgencies[0];
   }
 
   /**
    * Starts the threads, if they are not started yet; resolves when they hear the kernel. Until then, and
-   * where one ever ends, the main thread reads: too late for some.
+   * where one ever ends, the main thread reads: too late for some. Nothing to start where nothing is wanted.
    */
   async start(): Promise<void> {
+    if (!this.isWanted) return;
     // Once: a race with what may not end for months would keep all who wait for it.
     this.#started ??= this.#startThreads();
     return this.#started;
@@ -83,7 +88,7 @@ export class ExecReader {
 
   /** The program that a process began with an exec. */
   imageOf(exec: KernelEvent): Image {
-    if (this.#gone.delete(exec)) return decodeImage({});
+    if (this.#gone.delete(exec) || !this.isWanted) return decodeImage({});
     const { pid, kernelTime, cpu } = exec;
     const thread = this.#threads[cpu % this.#threads.length];
     const key = keyOf(pid, kernelTime);

@@ -139,6 +139,7 @@ const readers: Readonly<Record<string, readonly [Status, string]>> = {
   'real-time': ['ok', 'programs are read at real-time priority'],
   nice: ['warn', 'programs are read at nice -20: under load, some that end at once are told as gone'],
   none: ['warn', 'programs are read at no priority: under load, many that end at once are told as gone'],
+  off: ['ok', 'no grant tells anybody of programs, so none is read'],
   null: ['warn', 'programs are read by the main thread: many that end at once are told as gone'],
 };
 
