@@ -1,7 +1,7 @@
 /*
  * The client's watches at the helper's server: everything between a batch and a `for await`.
  */
-import { helperMessage, type StreamEvent } from '@procbus/protocol';
+import type { StreamEvent } from '@procbus/protocol';
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { connect } from '../packages/client/src/connect.ts';
@@ -10,6 +10,7 @@ import { serve, subscriptionsOf } from '../packages/helper/test/support/serving.
 import { until } from './support/condition.ts';
 import { answerAs, politely } from './support/impostor.ts';
 import { drain, take } from './support/reading.ts';
+import { eventsHead } from '../packages/protocol/test/wire-event.ts';
 
 const withCode = (code: string): object => ({ name: 'ProcbusError', code });
 
@@ -132,7 +133,7 @@ describe('a watch', () => {
       ['freeze', 2, 2n, 0, 1, 1, { how: 'deeply' }],
       ['exec', 3, 3n, 0, 1, 1, about, 'more'],
     ];
-    const told = [...helperMessage.eventsHead(1, 3, 0n), events];
+    const told = [...eventsHead(1, 3, 0n), events];
     const socket = await answerAs((type, request) =>
       type === 'subscribe' ? [...politely(type, request), told] : politely(type, request),
     );

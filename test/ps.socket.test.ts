@@ -6,6 +6,7 @@ import { describe, expect, test } from 'vitest';
 import { answerAs, politely } from './support/impostor.ts';
 import { procbus } from './support/procbus.ts';
 import { run, type Program } from './support/program.ts';
+import { eventsHead } from '../packages/protocol/test/wire-event.ts';
 
 const clockOffset = 1_763_824_642_000_000_000n;
 
@@ -130,10 +131,7 @@ describe('procbus watch', () => {
       asked.push(filter);
       const about = { process: { id: '7.a', comm: 'sh', detail: 'complete', args } };
       const events = [['exec', 1, 1n, 0, 7, 7, about]];
-      return [
-        ...politely(type, request),
-        [...helperMessage.eventsHead(request as number, 1, clockOffset), events],
-      ];
+      return [...politely(type, request), [...eventsHead(request as number, 1, clockOffset), events]];
     });
 
   test('shows a hostile command in one clean line', async () => {

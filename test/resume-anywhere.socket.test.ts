@@ -9,6 +9,7 @@ import { until } from './support/condition.ts';
 import { helperHello } from './support/impostor.ts';
 import { heartbeat, told } from './support/messages.ts';
 import { Script, type Asked } from './support/script.ts';
+import { eventsHead } from '../packages/protocol/test/wire-event.ts';
 
 /** What happens to a helper. */
 type Step =
@@ -92,7 +93,7 @@ class JournalHelper {
   #events(id: number, after: number): unknown[] {
     const numbers = this.told.filter((seq) => seq > after);
     const [, , , , events] = told(id, ...numbers);
-    return [...helperMessage.eventsHead(id, this.#seq, 0n), events];
+    return [...eventsHead(id, this.#seq, 0n), events];
   }
 
   #say(message: (id: number) => unknown[]): void {

@@ -2,6 +2,7 @@
  * What a helper says, as tests make it up: execs of pid 7, and snapshots.
  */
 import { helperMessage, type WireProcess } from '@procbus/protocol';
+import { eventsHead } from '../../packages/protocol/test/wire-event.ts';
 
 /** A process of a snapshot. */
 export function processOf(pid: number, fields: Partial<WireProcess> = {}): WireProcess {
@@ -39,12 +40,12 @@ const about = { process: { id: '7.a', comm: 'sh', detail: 'complete' } };
 /** Events of some numbers; the stream has been looked through up to the last of them. */
 export function told(subscription: number, ...numbers: number[]): unknown[] {
   return [
-    ...helperMessage.eventsHead(subscription, numbers.at(-1) ?? 0, 0n),
+    ...eventsHead(subscription, numbers.at(-1) ?? 0, 0n),
     numbers.map((seq) => ['exec', seq, BigInt(seq), 0, 7, 7, about]),
   ];
 }
 
 /** The same without events. */
 export function heartbeat(subscription: number, seq: number): unknown[] {
-  return [...helperMessage.eventsHead(subscription, seq, 0n), []];
+  return [...eventsHead(subscription, seq, 0n), []];
 }

@@ -5,7 +5,6 @@ import {
   maxHelperPayload,
   pack,
   packFrameHead,
-  helperMessage,
   parseFilter,
   ProcbusError,
   fullGrant,
@@ -22,7 +21,7 @@ import { interestOf, ownInterest, unionOf, type Interest } from '../src/kernel/s
 import type { Told } from '../src/processes/told.ts';
 import { batchOf, exitOf, follow, forkOf, makeBus, root } from './support/bus.ts';
 import { Keeper, listed } from './support/keeper.ts';
-import { eventToWire } from '../../protocol/test/wire-event.ts';
+import { eventToWire, eventsHead } from '../../protocol/test/wire-event.ts';
 import { circumstancesOf } from './support/circumstances.ts';
 
 const exec = (pid: number): KernelEvent => ({ type: 'exec', kernelTime: 2n ** 60n, cpu: 0, pid, tid: pid });
@@ -202,7 +201,7 @@ describe('Broadcast', () => {
       expect([from, to]).toEqual([told + 1, told + delivery.count]);
       told = to;
       expect(seq).toBe(to === count ? count + 1 : to);
-      const head = packFrameHead(helperMessage.eventsHead(0xffffffff, 2 ** 50, clockOffset), packed.length);
+      const head = packFrameHead(eventsHead(0xffffffff, 2 ** 50, clockOffset), packed.length);
       expect(head.length - 4 + packed.length).toBeLessThanOrEqual(maxHelperPayload);
     }
     expect(keeper.pids).toEqual(Array.from({ length: count }, (_, index) => index + 1));

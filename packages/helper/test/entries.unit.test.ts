@@ -41,7 +41,11 @@ test('entries come back as they were, in order, whatever has made way', () => {
       const entries = new Entries();
       const model: Entry[] = [];
       // So that they do not all lie on the first page.
-      const filler: Entry = { seq: 0, event: { type: 'sid', kernelTime: 0n, cpu: 0, pid: 7, tid: 7 }, process };
+      const filler: Entry = {
+        seq: 0,
+        event: { type: 'sid', kernelTime: 0n, cpu: 0, pid: 7, tid: 7 },
+        process,
+      };
       for (let at = 0; at < before; at++) entries.push(filler);
       for (let at = 0; at < before; at++) entries.shift();
       for (const next of steps) {

@@ -15,6 +15,7 @@ export * from './errors.ts';
 export * from './event.ts';
 export * from './event-reader.ts';
 export * from './event-writer.ts';
+export * from './events-frame.ts';
 export * from './filter.ts';
 export * from './frame.ts';
 export * from './glob.ts';

@@ -127,13 +127,6 @@ export const helperMessage = {
   }),
   result: (request: number, value: unknown): unknown[] => ['result', request, value],
   error: (request: number | null, error: WireError): unknown[] => ['error', request, ...errorElements(error)],
-  /** All but the last element, the packed events. */
-  eventsHead: (subscription: number, seq: number, clockOffset: bigint): unknown[] => [
-    'events',
-    subscription,
-    wireInteger(seq),
-    clockOffset,
-  ],
   lost: (subscription: number, lost: Loss): unknown[] => [
     'lost',
     subscription,

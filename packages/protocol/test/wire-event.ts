@@ -53,3 +53,8 @@ export function eventToWire(number: number, event: KernelEvent, circumstances: C
       return [...stamp, event.ppid];
   }
 }
+
+/** All elements of a message of events but the last, the list. */
+export function eventsHead(subscription: number, seq: number, clockOffset: bigint): unknown[] {
+  return ['events', subscription, wireInteger(seq), clockOffset];
+}

@@ -11,7 +11,7 @@
  * reading requests while they pile up.
  */
 import type { Socket } from 'node:net';
-import { helperMessage, joinLosses, packFrame, packFrameHead, type Loss } from '@procbus/protocol';
+import { helperMessage, joinLosses, packEventsHead, packFrame, type Loss } from '@procbus/protocol';
 import type { Delivery } from '../bus/receiver.ts';
 import type { Share } from './quota.ts';
 
@@ -72,11 +72,11 @@ export class Outbox {
     this.#settle();
   }
 
-  /** Queues a message whose last element is packed already. */
-  sendPacked(head: readonly unknown[], packed: Buffer): void {
+  /** Queues a frame whose end is packed already, and shared. */
+  sendPacked(head: Buffer, packed: Buffer): void {
     if (!this.#socket.writable) return;
     this.#socket.cork();
-    this.#socket.write(packFrameHead(head, packed.length));
+    this.#socket.write(head);
     this.#socket.write(packed, this.#onWritten);
     this.#socket.uncork();
     this.#settle();
@@ -136,7 +136,7 @@ export class Outbox {
 
   #queueEvents(subscription: number, { seq, clockOffset, packed, count }: Delivery): void {
     this.delivered += count;
-    this.sendPacked(helperMessage.eventsHead(subscription, seq, clockOffset), packed);
+    this.sendPacked(packEventsHead(subscription, seq, clockOffset, packed.length), packed);
   }
 
   #remember(subscription: number, loss: Loss): void {

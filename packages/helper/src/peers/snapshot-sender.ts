@@ -4,7 +4,7 @@
  * It holds what there was to tell of all processes at its time, and they may have ended since: so a client that does
  * not go on reading has to go.
  */
-import { helperMessage, ProcbusError } from '@procbus/protocol';
+import { helperMessage, packFrameHead, ProcbusError } from '@procbus/protocol';
 import { packSnapshot, type Snapshot } from '../bus/snapshot.ts';
 import { Gate } from './gate.ts';
 import { takenSince, threadTime } from '../libc.ts';
@@ -72,7 +72,8 @@ export class SnapshotSender {
     const begun = threadTime();
     const { value: piece } = this.#pieces.next();
     for (const part of packSnapshot(piece ?? [])) {
-      this.#outbox.sendPacked(helperMessage.processesHead(this.#request), part);
+      const head = packFrameHead(helperMessage.processesHead(this.#request), part.length);
+      this.#outbox.sendPacked(head, part);
     }
     this.#share.spend(0, takenSince(begun));
     if (piece === undefined) this.#end.done();
