@@ -70,7 +70,7 @@ async function run(progress: (text: string) => void): Promise<Report> {
     columns: ['µs from the kernel to the program', 'p50', 'p99', 'max'],
     rows: names.map((name) => {
       const shares = (['p50', 'p99', 'max'] as const).map((share) => Math.round(of(name, share)));
-      return [String(name)].concat(shares.map((share) => share.toLocaleString('en-US')));
+      return [name as string].concat(shares.map((share) => share.toLocaleString('en-US')));
     }),
     targets: [
       {

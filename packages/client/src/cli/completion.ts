@@ -5,18 +5,12 @@
  * press of the tab key, as yargs would, takes a third of a second.
  */
 import { eventTypes, includes } from '@procbus/protocol';
-import type { Argv, CommandModule, Options, PositionalOptions } from 'yargs';
+import type { CommandModule } from 'yargs';
+import { optionTable, type Command } from './command.ts';
 import { scripts, type CompletedCommand, type Shell, type Values } from './completion-scripts.ts';
 
 interface CompletionArguments {
   readonly shell: Shell;
-}
-
-/** What is needed of a command to complete it. */
-interface Described {
-  readonly command?: unknown;
-  readonly describe?: unknown;
-  readonly builder?: unknown;
 }
 
 const shells: readonly Shell[] = ['bash', 'zsh', 'fish'];
@@ -36,7 +30,7 @@ const values: Readonly<Record<string, Values>> = {
 };
 
 /** The command, for a command line that has these others. */
-export function completionCommand(others: readonly Described[]): CommandModule<object, CompletionArguments> {
+export function completionCommand(others: readonly Command[]): CommandModule<object, CompletionArguments> {
   const command: CommandModule<object, CompletionArguments> = {
     command: 'completion <shell>',
     describe: 'Print a script that completes procbus in your shell',
@@ -54,26 +48,13 @@ export function completionCommand(others: readonly Described[]): CommandModule<o
 }
 
 /** A command by its tables. */
-function completed({ command, describe, builder }: Described): CompletedCommand {
-  const [name = ''] = String(command).split(' ');
-  const options = new Map<string, Options>();
-  let operands: readonly string[] = [];
-  // Takes the place of yargs: it hears of the options, and of all else that is said there nothing matters.
-  const recorder: unknown = new Proxy(
-    {},
-    {
-      get: (_target, method) => (key: string, table: Options & PositionalOptions) => {
-        if (method === 'option') options.set(key, table);
-        if (method === 'positional') operands = (table.choices ?? []).map(String);
-        return recorder;
-      },
-    },
-  );
-  (builder as (yargs: Argv) => unknown)(recorder as Argv);
+function completed(command: Command): CompletedCommand {
+  const [name = ''] = String(command.command).split(' ');
+  const { options, operands } = optionTable(command);
   return {
     name,
-    describe: String(describe),
-    operands,
+    describe: String(command.describe),
+    operands: [...operands.values()].flatMap(({ choices = [] }) => choices.map(String)),
     options: [
       { name: 'help', describe: 'Show help', repeats: false },
       ...[...options].map(([key, { type, array, describe: what = '', hidden }]) => ({

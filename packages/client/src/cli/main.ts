@@ -1,42 +1,24 @@
 /*
- * procbus: the command line.
+ * procbus: the command line. A command is loaded when it is asked for, and yargs when a command line needs it.
  */
 import { exitStatusOf, ProcbusError } from '@procbus/protocol';
-import yargs from 'yargs';
-import { version } from '../version.ts';
-import { completionCommand } from './completion.ts';
-import { doctorCommand } from './doctor.ts';
-import { psCommand } from './ps.ts';
-import { statsCommand } from './stats.ts';
-import { watchCommand } from './watch.ts';
+import type { Command } from './command.ts';
+import { plainArguments } from './plain-arguments.ts';
 
-const commands = [watchCommand, psCommand, statsCommand, doctorCommand];
+/** What loads each command, by its name. That which completes them is not here: it needs them all. */
+export const commands: ReadonlyMap<string, () => Promise<Command>> = new Map<string, () => Promise<Command>>([
+  ['watch', async () => (await import('./watch.ts')).watchCommand],
+  ['ps', async () => (await import('./ps.ts')).psCommand],
+  ['stats', async () => (await import('./stats.ts')).statsCommand],
+  ['doctor', async () => (await import('./doctor.ts')).doctorCommand],
+]);
 
 /** Runs one command; the exit status is left in `process.exitCode`. */
 export async function main(args: readonly string[]): Promise<void> {
   // A command whose stderr is gone goes on.
   process.stderr.on('error', () => undefined);
   try {
-    await yargs(args)
-      .scriptName('procbus')
-      .usage('$0 <command>\n\nWhat the processes of this machine do, as it happens.')
-      .command(watchCommand)
-      .command(psCommand)
-      .command(statsCommand)
-      .command(doctorCommand)
-      .command(completionCommand(commands))
-      .demandCommand(1, 'Which command?')
-      .strict()
-      .parserConfiguration({
-        'boolean-negation': false,
-        'dot-notation': false,
-      })
-      .version(version)
-      .fail((message: string | null, error: Error | undefined) => {
-        // yargs gives its own complaints as a message, with or without an error of its own.
-        throw error instanceof ProcbusError || message === null ? error : new ProcbusError('usage', message);
-      })
-      .parseAsync();
+    await run(args);
   } catch (error) {
     if (!(error instanceof ProcbusError)) throw error;
     process.stderr.write(`procbus: ${error.message}\n`);
@@ -46,7 +28,19 @@ export async function main(args: readonly string[]): Promise<void> {
   }
 }
 
-function help(args: readonly string[]): string {
-  const command = commands.map((known) => String(known.command)).find((name) => name === args[0]);
-  return `See procbus ${command === undefined ? '' : `${command} `}--help.`;
+async function run(args: readonly string[]): Promise<void> {
+  const [name = '', ...others] = args;
+  const command = await commands.get(name)?.();
+  const plain = command === undefined ? undefined : plainArguments(command, others);
+  if (command !== undefined && plain !== undefined) {
+    await command.handler(plain as never);
+  } else {
+    const { fullCommandLine } = await import('./full-command-line.ts');
+    const all = await Promise.all([...commands.values()].map(async (load) => load()));
+    await fullCommandLine(args, all).parseAsync();
+  }
+}
+
+function help([name = '']: readonly string[]): string {
+  return `See procbus ${commands.has(name) ? `${name} ` : ''}--help.`;
 }

@@ -4,7 +4,6 @@
 import { lstatSync } from 'node:fs';
 import type { Bus } from '../bus.ts';
 import { connect, socketPath, type ConnectOptions } from '../connect.ts';
-import { startEmbedded } from '../embedded.ts';
 
 /** A connection, and in words what is at its other end. */
 export interface OpenBus {
@@ -20,7 +19,7 @@ export const helperHelp =
  * Connects to `socket`, or to the machine's helper, or to a private one if there is no socket.
  *
  * @param onConnection - told when the helper has gone, and is back; without it the bus ends with its connection
- * @throws ProcbusError as {@link connect} and {@link startEmbedded}
+ * @throws ProcbusError as {@link connect} and `startEmbedded`
  */
 export async function openBus(
   socket: string | undefined,
@@ -29,6 +28,8 @@ export async function openBus(
 ): Promise<OpenBus> {
   const path = socket ?? socketPath();
   if (socket === undefined && !exists(path)) {
+    // Seldom needed, and node:child_process comes with it.
+    const { startEmbedded } = await import('../embedded.ts');
     const bus = await startEmbedded(signal);
     return { bus, helper: `a private helper, for there is none at ${path}` };
   }

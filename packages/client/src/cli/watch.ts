@@ -4,7 +4,7 @@
 import { exitStatusOf, longestMaxDelay, ProcbusError, type Include, type LostEvent } from '@procbus/protocol';
 import type { CommandModule } from 'yargs';
 import type { ConnectionChange } from '../link.ts';
-import { CursorFile } from './cursor-file.ts';
+import type { CursorFile } from './cursor-file.ts';
 import { CursorKeeper } from './cursor-keeper.ts';
 import { parseDuration } from './duration.ts';
 import { filterHelp, readFilter, withEventFilter } from './filter-options.ts';
@@ -78,7 +78,7 @@ async function watch(args: WatchArguments): Promise<number> {
   const maxDelay = delay === undefined ? undefined : parseDelay(delay);
   const asked = args.since === undefined ? undefined : parseSince('--since', args.since);
   const path = args['cursor-file'];
-  const file = path === undefined ? undefined : await CursorFile.open(path);
+  const file = path === undefined ? undefined : await openCursorFile(path);
   const since = file?.cursor ?? asked;
   // Lines for people show commands, whatever else is asked for.
   const include: readonly Include[] | undefined = args.json
@@ -128,6 +128,12 @@ async function watch(args: WatchArguments): Promise<number> {
     tellGone,
   );
   return keeper?.isBehind === true ? exitStatusOf('output') : status;
+}
+
+/** Seldom needed, and node:crypto comes with it. */
+async function openCursorFile(path: string): Promise<CursorFile> {
+  const { CursorFile: File } = await import('./cursor-file.ts');
+  return File.open(path);
 }
 
 /** Says once that the helper has gone. */
