@@ -70,6 +70,8 @@ function say(answer: Answer): void {
   process.send?.(answer);
 }
 
+// Whoever has asked has gone.
+process.once('disconnect', () => process.exit());
 process.once('message', (order: Order) => {
   void serve(order);
 });

@@ -1,4 +1,4 @@
-import type { Loss } from '@procbus/protocol';
+import type { KernelEvent, Loss } from '@procbus/protocol';
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { kernelEvent } from '../../protocol/test/arbitraries.ts';
@@ -9,21 +9,22 @@ import { plainFacts } from './support/bus.ts';
 const process = new Process(7, 1n, plainFacts).portrait;
 const seq = fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER });
 
+/** An event that was told, was found out later, or changed a user. */
+function momentOf(number: number, event: KernelEvent, isSynthetic: boolean, formerUid: number | null): Entry {
+  if (!isSynthetic) return { seq: number, event, process, ...formerOf(event, formerUid) };
+  const found = { ...event, synthetic: true as const, cpu: -1 };
+  // Nobody saw the status.
+  if (found.type === 'exit') Reflect.deleteProperty(found, 'status');
+  return { seq: number, event: found, process };
+}
+
+function formerOf({ type }: KernelEvent, formerUid: number | null): { formerUid?: number } {
+  return type === 'uid' && formerUid !== null ? { formerUid } : {};
+}
+
 const moment: fc.Arbitrary<Entry> = fc
-  .record({
-    seq,
-    event: kernelEvent,
-    isSynthetic: fc.boolean(),
-    isSeen: fc.boolean(),
-    formerUid: fc.option(fc.integer({ min: -1, max: 0xffff_ffff })),
-  })
-  .map(({ seq: number, event, isSynthetic, isSeen, formerUid }) => {
-    const told = { ...event, ...(isSynthetic ? { synthetic: true as const, cpu: -1 } : {}) };
-    // Nobody saw the status of a process whose end was only found out.
-    if (told.type === 'exit' && !isSeen) Reflect.deleteProperty(told, 'status');
-    const former = event.type === 'uid' && formerUid !== null ? { formerUid } : {};
-    return { seq: number, event: told, process, ...former };
-  });
+  .tuple(seq, kernelEvent, fc.boolean(), fc.option(fc.integer({ min: -1, max: 0xffff_ffff })))
+  .map((parts) => momentOf(...parts));
 
 const loss: fc.Arbitrary<Loss> = seq.map((to) => ({
   where: 'kernel',
