@@ -17,8 +17,8 @@ interface Load {
   readonly warmUp: number;
 }
 
-const forks: Load = { kind: 'forks', count: sized(15_000, 500), warmUp: sized(15_000, 500) };
-const execs: Load = { kind: 'execs', count: sized(3000, 100), warmUp: sized(2000, 100) };
+const forks: Load = { kind: 'forks', count: sized(10_000, 500), warmUp: sized(20_000, 500) };
+const execs: Load = { kind: 'execs', count: sized(1500, 100), warmUp: sized(1500, 100) };
 
 /** With it, nobody is told of programs. */
 const noDetails = inRepository('bench/no-details.toml');

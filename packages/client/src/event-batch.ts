@@ -30,7 +30,26 @@ export class EventBatch implements Iterable<EventView> {
   }
 
   /** @throws ProcbusError `bad-message` or `bad-frame`, from within the loop */
-  *[Symbol.iterator](): Generator<EventView, void, undefined> {
-    while (this.#events.left > 0) yield this.#events.nextView();
+  [Symbol.iterator](): IterableIterator<EventView> {
+    return new Iteration(this.#events);
+  }
+}
+
+/** By hand, as a generator costs more than reading an event does. */
+class Iteration implements IterableIterator<EventView> {
+  readonly #events: EventReader;
+
+  constructor(events: EventReader) {
+    this.#events = events;
+  }
+
+  [Symbol.iterator](): this {
+    return this;
+  }
+
+  next(): IteratorResult<EventView, undefined> {
+    const events = this.#events;
+    if (events.left === 0) return { done: true, value: undefined };
+    return { done: false, value: events.nextView() };
   }
 }
