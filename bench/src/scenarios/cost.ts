@@ -17,7 +17,7 @@ interface Load {
   readonly warmUp: number;
 }
 
-const forks: Load = { kind: 'forks', count: sized(10_000, 500), warmUp: sized(20_000, 500) };
+const forks: Load = { kind: 'forks', count: sized(10_000, 500), warmUp: sized(45_000, 500) };
 const execs: Load = { kind: 'execs', count: sized(1500, 100), warmUp: sized(1500, 100) };
 
 /** With it, nobody is told of programs. */
@@ -64,7 +64,6 @@ async function run(progress: (text: string) => void): Promise<Report> {
   const figures = await alternate(
     {
       'forks, reference': async () => referenceCost(forks),
-      'forks, helper': async () => helperCost(forks, everything),
       'forks, helper, details off': async () => helperCost(forks, everything, '--config', noDetails),
       'execs, reference': async () => referenceCost(execs),
       'execs, helper': async () => helperCost(execs, everything),
