@@ -28,9 +28,19 @@ export function loadProgram(): string {
   return compiledProgram('bench/programs/load.c');
 }
 
-/** Runs a load: `count` forks, execs of /bin/true, or threads, one after the other, as fast as it goes. */
-export async function runLoad(kind: LoadKind, count: number): Promise<LoadRun> {
-  return run(count, kind, String(count), ...(kind === 'execs' ? ['/bin/true'] : []));
+/**
+ * Runs a load: `count` forks, execs of /bin/true, or threads, one after the other, as fast as it goes.
+ *
+ * @param rare - whether one in a hundred has this name
+ */
+export async function runLoad(kind: LoadKind, count: number, rare = false): Promise<LoadRun> {
+  return run(
+    count,
+    kind,
+    String(count),
+    ...(kind === 'execs' ? ['/bin/true'] : []),
+    ...(rare ? ['rare'] : []),
+  );
 }
 
 /** Runs forks at a rate, in a second. */

@@ -19,16 +19,22 @@ const sizes = [1, sized(8, 2), sized(32, 4)];
 const most = Math.max(...sizes);
 const everything: WatchOptions = { threads: true };
 /** One in a hundred of what the load makes has this name. */
-const rare: WatchOptions = { threads: true, comm: ['rare'] };
+const rareOnly: WatchOptions = { threads: true, comm: ['rare'] };
 
 /** Rates of all loads, by the name of who looks on. */
 class Rates {
   readonly figures: Figures = {};
 
   /** Measures all loads; `after` is told when each is over. */
-  async measure(name: string, after?: (kind: LoadKind, count: number) => Promise<void>): Promise<void> {
+  async measure(
+    name: string,
+    {
+      rare = false,
+      after,
+    }: { rare?: boolean; after?: (kind: LoadKind, count: number) => Promise<void> } = {},
+  ): Promise<void> {
     for (const [kind, count] of loads) {
-      const { rate } = await runLoad(kind, count);
+      const { rate } = await runLoad(kind, count, rare);
       await after?.(kind, count);
       (this.figures[`${kind}, ${name}`] ??= []).push(rate);
     }
@@ -73,8 +79,10 @@ async function runFanout(progress: (text: string) => void): Promise<Report> {
         subscribers = size;
         await runLoad('forks', warmUp);
         await bus.accounts();
-        await rates.measure(`${size} × procbus`, async (kind, count) => {
-          lost += lostOf(await bus.accounts(), kind, count);
+        await rates.measure(`${size} × procbus`, {
+          after: async (kind, count) => {
+            lost += lostOf(await bus.accounts(), kind, count);
+          },
         });
       }
     } finally {
@@ -98,12 +106,12 @@ async function runSelective(progress: (text: string) => void): Promise<Report> {
   let lost = 0;
   for (let round = 1; round <= rounds; round++) {
     progress(`round ${round} of ${rounds}`);
-    await rates.measure('nobody');
+    await rates.measure('nobody', { rare: true });
     const bus = await Bus.start();
     try {
-      await bus.subscribe(most, rare);
+      await bus.subscribe(most, rareOnly);
       await runLoad('forks', warmUp);
-      await rates.measure(`${most} × procbus, 1 % each`);
+      await rates.measure(`${most} × procbus, 1 % each`, { rare: true });
       lost += await bus.lost();
     } finally {
       await bus.stop();
