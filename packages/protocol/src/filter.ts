@@ -133,6 +133,14 @@ export function isThreadEvent(event: Pick<KernelEvent, 'type' | 'pid' | 'tid'>):
   return event.tid !== event.pid && event.type !== 'coredump';
 }
 
+/** Tells whether a filter wants an event, whoever it is about. */
+export function wantsEvent(
+  { events, threads }: Filter,
+  event: Pick<KernelEvent, 'type' | 'pid' | 'tid'>,
+): boolean {
+  return events.has(event.type) && (threads || !isThreadEvent(event));
+}
+
 /** Tells whether a filter lets an event of a process through. */
 export function matches(
   filter: Filter,
@@ -140,8 +148,7 @@ export function matches(
   subject: Subject,
   life: Life,
 ): boolean {
-  if (!filter.events.has(event.type) || (!filter.threads && isThreadEvent(event))) return false;
-  return matchesProcess(filter, subject, life);
+  return wantsEvent(filter, event) && matchesProcess(filter, subject, life);
 }
 
 /** Tells whether a filter lets a process through, whatever happens to it: in a snapshot. */

@@ -29,3 +29,4 @@ export * from './structure.ts';
 export * from './subscribe-options.ts';
 export * from './version.ts';
 export * from './wait-status.ts';
+export type { WireError } from './wire-error.ts';

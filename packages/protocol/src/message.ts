@@ -5,7 +5,8 @@
  * before any other code sees it. Elements behind the known ones are ignored, so that a later
  * version can add some.
  */
-import { isMap, unpack, wireInteger } from './codec.ts';
+import { unpack, wireInteger } from './codec.ts';
+import { count, id, isId, malformed, map, text } from './elements.ts';
 import { ProcbusError } from './errors.ts';
 import { EventReader } from './event-reader.ts';
 import { lostPlaces, nanoseconds, type LostWhere } from './event.ts';
@@ -14,6 +15,7 @@ import type { Loss } from './loss.ts';
 import { parseSubscribeOptions, subscribeOptionsToWire, type SubscribeOptions } from './subscribe-options.ts';
 import { Unpacker } from './unpacker.ts';
 import type { VersionRange } from './version.ts';
+import { parseWireError, wireErrorElements, type WireError } from './wire-error.ts';
 
 /** What a client says of itself. */
 export interface ClientHello {
@@ -79,17 +81,6 @@ export type HelperMessage =
   | { readonly type: 'goodbye'; readonly error: WireError }
   | { readonly type: 'unknown' };
 
-/** An error as it travels. The code is any string: a later version may have new ones. */
-export interface WireError {
-  readonly code: string;
-  readonly message: string;
-  readonly remedy?: string | undefined;
-  /** With `gone`: the oldest cursor that is still held. */
-  readonly oldest?: string | undefined;
-  /** With `gone`: how many events there were before that, since the cursor that was asked for. */
-  readonly missing?: number | undefined;
-}
-
 /** What `ping` is answered with. */
 export interface StreamPosition {
   readonly seq: number;
@@ -126,7 +117,11 @@ export const helperMessage = {
     seq: wireInteger(position.seq),
   }),
   result: (request: number, value: unknown): unknown[] => ['result', request, value],
-  error: (request: number | null, error: WireError): unknown[] => ['error', request, ...errorElements(error)],
+  error: (request: number | null, error: WireError): unknown[] => [
+    'error',
+    request,
+    ...wireErrorElements(error),
+  ],
   lost: (subscription: number, lost: Loss): unknown[] => [
     'lost',
     subscription,
@@ -137,7 +132,7 @@ export const helperMessage = {
     wireInteger(lost.from),
     wireInteger(lost.to),
   ],
-  goodbye: (error: WireError): unknown[] => ['goodbye', ...errorElements(error)],
+  goodbye: (error: WireError): unknown[] => ['goodbye', ...wireErrorElements(error)],
 };
 
 /** Lays out a message of a client. */
@@ -234,7 +229,7 @@ export function parseHelperMessage(value: unknown): HelperMessage {
       return { type, request: id(first, 'request'), value: second };
     case 'error': {
       const request = first === null ? null : id(first, 'request');
-      return { type, request, error: wireError(elements.slice(2)) };
+      return { type, request, error: parseWireError(elements.slice(2)) };
     }
     case 'processes':
       if (!Array.isArray(second)) throw malformed('processes are not a list');
@@ -242,7 +237,7 @@ export function parseHelperMessage(value: unknown): HelperMessage {
     case 'lost':
       return { type, subscription: id(first, 'subscription'), lost: parseLoss(elements.slice(2)) };
     case 'goodbye':
-      return { type, error: wireError(elements.slice(1)) };
+      return { type, error: parseWireError(elements.slice(1)) };
     default:
       return { type: 'unknown' };
   }
@@ -296,25 +291,6 @@ function isLostPlace(value: unknown): value is LostWhere {
   return (lostPlaces as readonly unknown[]).includes(value);
 }
 
-function wireError([code, message, remedy, details]: unknown[]): WireError {
-  const { oldest, missing } = map(details ?? {}, 'details');
-  return {
-    code: text(code, 'code'),
-    message: text(message, 'message'),
-    remedy: remedy === undefined || remedy === null ? undefined : text(remedy, 'remedy'),
-    oldest: oldest === undefined ? undefined : text(oldest, 'oldest'),
-    missing: missing === undefined ? undefined : count(missing, 'missing'),
-  };
-}
-
-function errorElements({ code, message, remedy, oldest, missing }: WireError): unknown[] {
-  if (oldest !== undefined) {
-    const details = missing === undefined ? { oldest } : { oldest, missing: wireInteger(missing) };
-    return [code, message, remedy ?? null, details];
-  }
-  return remedy === undefined ? [code, message] : [code, message, remedy];
-}
-
 function messageElements(value: unknown): [string, ...unknown[]] {
   if (!Array.isArray(value) || typeof value[0] !== 'string') {
     throw malformed('not a list that begins with a type');
@@ -322,36 +298,8 @@ function messageElements(value: unknown): [string, ...unknown[]] {
   return value as [string, ...unknown[]];
 }
 
-function map(value: unknown, name: string): Record<string, unknown> {
-  if (isMap(value)) return value;
-  throw malformed(`${name} is not a map`);
-}
-
-function text(value: unknown, name: string): string {
-  if (typeof value === 'string' && value.length <= 4096) return value;
-  throw malformed(`${name} is not a short string`);
-}
-
-function count(value: unknown, name: string): number {
-  if (Number.isSafeInteger(value) && (value as number) >= 0) return value as number;
-  throw malformed(`${name} is not a count`);
-}
-
 function versionRange(value: unknown): VersionRange {
   const [lowest, highest] = Array.isArray(value) ? (value as unknown[]) : [];
   if (isId(lowest) && isId(highest) && lowest <= highest) return [lowest, highest];
   throw malformed('versions is not a lowest and a highest version');
-}
-
-function id(value: unknown, name: string): number {
-  if (isId(value)) return value;
-  throw malformed(`${name} is not an integer from 1 to 4294967295`);
-}
-
-function isId(value: unknown): value is number {
-  return Number.isInteger(value) && (value as number) >= 1 && (value as number) <= 0xffffffff;
-}
-
-function malformed(what: string): ProcbusError {
-  return new ProcbusError('bad-message', `a message is malformed: ${what}`);
 }

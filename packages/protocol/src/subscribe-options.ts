@@ -3,7 +3,7 @@
  */
 import { isMap } from './codec.ts';
 import { formatCursor, parseCursor, type Cursor } from './cursor.ts';
-import { ProcbusError } from './errors.ts';
+import { malformed } from './elements.ts';
 import { nanoseconds } from './event.ts';
 
 /** What happens to a subscriber that does not read in time: it loses events, or its connection. */
@@ -71,8 +71,4 @@ function isDelay(value: unknown): value is number {
 
 function isLagPolicy(value: unknown): value is LagPolicy {
   return (lagPolicies as readonly unknown[]).includes(value);
-}
-
-function malformed(what: string): ProcbusError {
-  return new ProcbusError('bad-message', `a message is malformed: ${what}`);
 }

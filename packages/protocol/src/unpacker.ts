@@ -4,7 +4,7 @@
  *
  * Nothing is trusted: what is not there, or is no such value, is an error.
  */
-import { ProcbusError } from './errors.ts';
+import { malformed } from './elements.ts';
 import { lengthAt, valueEnd } from './structure.ts';
 import { TextCache } from './text-cache.ts';
 
@@ -178,8 +178,4 @@ export class Unpacker {
       ((bytes[at + 1] as number) << 16) | ((bytes[at + 2] as number) << 8) | (bytes[at + 3] as number);
     return (bytes[at] as number) * 2 ** 24 + low;
   }
-}
-
-function malformed(what: string): ProcbusError {
-  return new ProcbusError('bad-message', `a message is malformed: ${what}`);
 }

@@ -2,8 +2,6 @@
  * The bus: numbers every event, keeps it in the journal, and tells each subscription those that match.
  *
  * Sequence numbers count what the kernel told the helper, and what it dropped, before any filter.
- * A group whose last subscriber has gone is kept for a while: what it wanted of the kernel, and the subtrees
- * it watched, go on, so that who comes back misses nothing.
  */
 import { randomBytes } from 'node:crypto';
 import {
@@ -17,19 +15,19 @@ import {
   type SubscribeOptions,
 } from '@procbus/protocol';
 import type { Batch } from '../kernel/kernel-stream.ts';
-import { interestOf, ownInterest, unionOf, type Interest } from '../kernel/socket-filter.ts';
+import { interestOf, ownInterest, type Interest } from '../kernel/socket-filter.ts';
 import * as libc from '../libc.ts';
 import type { ProcessTable } from '../processes/process-table.ts';
 import type { Told } from '../processes/told.ts';
 import { bindFilter } from './bind-filter.ts';
-import { Group } from './group.ts';
+import { Groups } from './groups.ts';
 import type { Moment } from './entries.ts';
 import { Journal } from './journal.ts';
 import type { Receiver } from './receiver.ts';
 import { Replay } from './replay.ts';
 import type { Asker, Selection } from './selection.ts';
 import { Snapshot } from './snapshot.ts';
-import { Subscription, type Membership, type OnWork, type Replayer } from './subscription.ts';
+import { Subscription, type OnWork, type Replayer } from './subscription.ts';
 import { withAlways } from './view.ts';
 
 /** A batch whose events come with the processes they are about, each as it is at that moment. */
@@ -61,9 +59,6 @@ export interface BroadcastOptions {
   readonly replayStep?: number | undefined;
 }
 
-/** Groups without subscribers that are kept at most. */
-const lingeringLimit = 64;
-
 export class Broadcast {
   /** Names this run: a random number, as hexadecimal digits. */
   readonly epoch: string = randomBytes(8).toString('hex');
@@ -73,14 +68,8 @@ export class Broadcast {
   dropped = 0;
   readonly journal: Journal;
 
-  readonly #groups = new Map<string, Group>();
-  /** What ends each group that nobody is in, and the timer that will; the oldest first. */
-  readonly #lingering = new Map<Group, NodeJS.Timeout>();
-  readonly #ends = new Map<Group, () => void>();
-  /** Since which number each subtree is watched, by the id of its root. */
-  readonly #watched = new Map<string, number>();
+  readonly #groups: Groups;
   readonly #source: Source;
-  readonly #linger: number;
   readonly #replayStep: number | undefined;
   readonly #predecessor: Cursor | undefined;
   readonly #heart: NodeJS.Timeout;
@@ -90,7 +79,12 @@ export class Broadcast {
     const { journal = new Journal(), linger = 60_000, heartbeat = 5000, replayStep, predecessor } = options;
     this.#source = source;
     this.journal = journal;
-    this.#linger = linger;
+    this.#groups = new Groups(
+      source.table,
+      linger,
+      () => this.#seq,
+      () => this.#setInterest(),
+    );
     this.#replayStep = replayStep;
     this.#predecessor = predecessor;
     this.#heart = setInterval(() => this.#beat(heartbeat), heartbeat / 2).unref();
@@ -104,8 +98,7 @@ export class Broadcast {
 
   /** What the helper and all subscriptions together want of the kernel. */
   get interest(): Interest {
-    const wishes = [...this.#groups.values()].map(({ selection }) => interestOf(selection.filter));
-    return unionOf([ownInterest, ...wishes]);
+    return this.#groups.interest;
   }
 
   /**
@@ -123,11 +116,11 @@ export class Broadcast {
   ): Subscription {
     const selection = this.#bind(request, asker);
     const from = this.#startOf(options, asker);
-    const membership = this.#join(selection, options.maxDelay ?? defaultMaxDelay);
+    const membership = this.#groups.join(selection, options.maxDelay ?? defaultMaxDelay);
     const clockOffset = libc.clockOffset();
     const { roots } = selection;
     const replayer: Replayer = (which, whose, seq) =>
-      new Replay(this.journal, which, whose, seq, this.#watched, this.#replayStep);
+      new Replay(this.journal, which, whose, seq, this.#groups.watched, this.#replayStep);
     if (from === undefined) {
       return new Subscription(
         membership,
@@ -149,7 +142,7 @@ export class Broadcast {
    */
   regrant(subscription: Subscription, asker: Asker, { maxDelay = defaultMaxDelay }: SubscribeOptions): void {
     const selection = this.#bind(subscription.request, asker);
-    subscription.moveTo(this.#join(selection, maxDelay));
+    subscription.moveTo(this.#groups.join(selection, maxDelay));
   }
 
   /**
@@ -180,7 +173,7 @@ export class Broadcast {
 
   /** Numbers the events of a batch and hands them, and what was lost, to whom they concern. */
   publish(batch: ToldBatch): void {
-    const groups = [...this.#groups.values()];
+    const groups = [...this.#groups];
     const moments: Moment[] = [];
     const show = (): void => {
       for (const group of groups) group.take(moments);
@@ -207,8 +200,8 @@ export class Broadcast {
   /** Tells what waits, and ends all timers. */
   close(): void {
     clearInterval(this.#heart);
-    for (const timer of this.#lingering.values()) clearTimeout(timer);
-    for (const group of this.#groups.values()) {
+    this.#groups.close();
+    for (const group of this.#groups) {
       group.flush();
       // Who comes back to the next helper shall know that it has come this far.
       group.beat(0);
@@ -267,74 +260,26 @@ export class Broadcast {
     return { where: 'journal', count: 0, from: seq, to: seq, ...now };
   }
 
-  #join(selection: Selection, maxDelay: number): Membership {
-    const key = `${maxDelay} ${selection.key}`;
-    const group = this.#groups.get(key) ?? this.#make(key, selection, maxDelay);
-    clearTimeout(this.#lingering.get(group));
-    this.#lingering.delete(group);
-    group.holders++;
-    return { group, leave: () => this.#leave(group) };
-  }
-
-  #make(key: string, selection: Selection, maxDelay: number): Group {
-    const group = new Group(selection, maxDelay, () => this.#seq);
-    const unwatch = this.#watch(selection.subtrees);
-    this.#groups.set(key, group);
-    this.#ends.set(group, () => {
-      this.#groups.delete(key);
-      this.#ends.delete(group);
-      this.#lingering.delete(group);
-      unwatch();
-      this.#setInterest();
-    });
-    this.#setInterest();
-    return group;
-  }
-
-  #watch(subtrees: readonly string[]): () => void {
-    const unwatch = this.#source.table.watchSubtrees(subtrees);
-    for (const id of subtrees) if (!this.#watched.has(id)) this.#watched.set(id, this.#seq);
-    return () => {
-      unwatch();
-      const { subtrees: watched } = this.#source.table;
-      for (const id of subtrees) if (!watched.isWatched(id)) this.#watched.delete(id);
-    };
-  }
-
-  #leave(group: Group): void {
-    if (--group.holders > 0) return;
-    if (this.#linger === 0) {
-      this.#ends.get(group)?.();
-      return;
-    }
-    this.#lingering.set(group, setTimeout(() => this.#ends.get(group)?.(), this.#linger).unref());
-    const [oldest] = this.#lingering.keys();
-    if (this.#lingering.size <= lingeringLimit || oldest === undefined) return;
-    clearTimeout(this.#lingering.get(oldest));
-    this.#ends.get(oldest)?.();
-  }
-
   #setInterest(): void {
-    const { interest } = this;
-    const patience = Math.min(defaultMaxDelay, ...[...this.#groups.values()].map(({ maxDelay }) => maxDelay));
+    const { interest, patience } = this.#groups;
     this.#source.setInterest(interest, patience);
     this.journal.collect(interest, this.#seq);
   }
 
   #beat(interval: number): void {
-    for (const group of this.#groups.values()) group.beat(interval);
+    for (const group of this.#groups) group.beat(interval);
   }
 
   #lose({ clockOffset, kernelTime }: ToldBatch, lost: Batch['lost']): void {
     const count = lost === 'unknown' ? 0 : lost;
     this.dropped += count;
     // Whoever is cut off before they hear of it must not think that they have come this far.
-    for (const group of this.#groups.values()) group.flush();
+    for (const group of this.#groups) group.flush();
     const from = this.#seq + 1;
     // A loss that nobody can count takes a number all the same, to be told in its place.
     this.#seq += Math.max(1, count);
     const loss: Loss = { where: 'kernel', count, from, to: this.#seq, clockOffset, kernelTime };
     this.journal.add(loss);
-    for (const group of this.#groups.values()) group.lose(loss);
+    for (const group of this.#groups) group.lose(loss);
   }
 }

@@ -2,9 +2,9 @@
  * A filter in the eyes of one who asks: what it lets through of what they may see, and how that is told.
  */
 import {
-  matches,
   matchesProcess,
   parseFilter,
+  wantsEvent,
   type EventWriter,
   type Filter,
   type FilterRequest,
@@ -50,6 +50,8 @@ export class Selection {
   readonly #patterns: Patterns;
   /** All conditions but the patterns. */
   readonly #rest: Filter;
+  /** Whether it has no conditions at all. */
+  readonly #isOpen: boolean;
 
   /** @param request - checked, and bound */
   constructor(
@@ -63,6 +65,7 @@ export class Selection {
     this.filter = filter;
     this.#patterns = new Patterns(filter);
     this.#rest = withoutPatterns(filter);
+    this.#isOpen = filter.where.length + filter.not.length === 0;
     this.lens = lensOf(grant, uid, [...always, ...filter.include]);
     this.#packed = new PackedProcesses(this.lens);
     this.roots = roots;
@@ -94,10 +97,11 @@ export class Selection {
   #letsThrough(told: Told, look: typeof subjectOf): boolean {
     const { event, process } = told;
     const { lens } = this;
-    if (!this.filter.events.has(event.type) || !isShown(lens, told)) return false;
+    if (!wantsEvent(this.filter, event) || !isShown(lens, told)) return false;
+    if (this.#isOpen) return true;
     const subject = look(lens, process);
     return (
-      matches(this.#rest, event, subject, lifeOf(event, process)) &&
+      matchesProcess(this.#rest, subject, lifeOf(event, process)) &&
       this.#patterns.letThrough(process.facts, subject)
     );
   }

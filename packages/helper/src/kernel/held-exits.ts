@@ -19,6 +19,12 @@ import { close, isReadable, openPidfd, watchReadable, type Watch } from '../libc
 /** So many exits are held at most; a hostile program could leave any number of dead leaders behind. */
 const heldLimit = 256;
 
+/** In place of a pidfd. */
+const noExit = -2;
+const isOver = -1;
+
+const none: ReadonlySet<KernelEvent> = new Set();
+
 interface Held {
   readonly event: KernelEvent;
   readonly pidfd: number;
@@ -48,27 +54,27 @@ export class HeldExits {
    */
   settle(queue: readonly KernelEvent[], count: number, lookAhead: () => void): KernelEvent[] {
     const taken = queue.slice(0, count);
-    const pidfds = new Map<KernelEvent, number | undefined>();
+    /** For each that is an exit of a leader: a pidfd, or that its process is over. */
+    const pidfds = new Int32Array(count).fill(noExit);
     let holding = this.#held.size;
-    for (const event of taken) {
+    let hasExits = false;
+    for (const [index, event] of taken.entries()) {
       if (event.type !== 'exit' || !isOfLeader(event)) continue;
+      hasExits = true;
       const pidfd = holding < heldLimit ? pidfdUnlessOver(event.pid) : undefined;
       if (pidfd !== undefined) holding++;
-      pidfds.set(event, pidfd);
+      pidfds[index] = pidfd ?? isOver;
     }
-    let followed: ReadonlySet<KernelEvent> = new Set();
-    if (pidfds.size > 0) {
-      lookAhead();
-      followed = exitsFollowedByExec(queue);
-    }
+    if (hasExits) lookAhead();
+    const followed = hasExits ? exitsFollowedByExec(queue) : none;
 
     const told: KernelEvent[] = [];
-    for (const event of taken) {
-      if (pidfds.has(event)) {
+    for (const [index, event] of taken.entries()) {
+      const pidfd = pidfds[index] as number;
+      if (pidfd !== noExit) {
         // An earlier exit of the pid was not the end, or this one would not have come.
         this.#forget(event.pid);
-        const pidfd = pidfds.get(event);
-        if (pidfd !== undefined) this.#hold(event, pidfd);
+        if (pidfd !== isOver) this.#hold(event, pidfd);
         else if (!followed.has(event)) told.push(event);
         continue;
       }
@@ -118,7 +124,8 @@ function isOfLeader(event: KernelEvent): boolean {
 }
 
 /** The exits of leaders behind which the same process, and not a new one of the same pid, calls exec. */
-function exitsFollowedByExec(queue: readonly KernelEvent[]): Set<KernelEvent> {
+function exitsFollowedByExec(queue: readonly KernelEvent[]): ReadonlySet<KernelEvent> {
+  if (!queue.some(({ type }) => type === 'exec')) return none;
   const found = new Set<KernelEvent>();
   const execAhead = new Set<number>();
   for (let index = queue.length - 1; index >= 0; index--) {

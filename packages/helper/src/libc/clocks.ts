@@ -15,9 +15,9 @@ function clock(id: number): bigint {
   return (timespec[0] as bigint) * 1_000_000_000n + (timespec[1] as bigint);
 }
 
-/** CLOCK_MONOTONIC in ns: the clock of the kernel's timestamps. */
+/** CLOCK_MONOTONIC in ns: the clock of the kernel's timestamps, which is Node's as well. */
 export function monotonicTime(): bigint {
-  return clock(1);
+  return process.hrtime.bigint();
 }
 
 /** The time of CPUs that the calling thread has taken, in ms: other than a clock, it stands still while others run. */
@@ -32,10 +32,10 @@ export function takenSince(begun: number): number {
 
 /** What to add to a monotonic time, in ns, for the time since 1970. It changes when the clock is set. */
 export function clockOffset(): bigint {
-  return clock(0) - clock(1);
+  return clock(0) - monotonicTime();
 }
 
 /** What to add to a monotonic time, in ns, for the time since boot: it also runs while suspended. */
 export function bootOffset(): bigint {
-  return clock(7) - clock(1);
+  return clock(7) - monotonicTime();
 }

@@ -44,7 +44,7 @@ export class Process {
   readonly pid: number;
   /** ns of CLOCK_MONOTONIC; for those that are older than the helper, exact to 10 ms. */
   readonly startTime: bigint;
-  facts: Facts;
+  #facts: Facts;
   /** When /proc told its facts, in ns of CLOCK_MONOTONIC; 0 for never. Events from before are part of these. */
   readAt = 0n;
   /** Whether events were lost since its facts were known for certain: it may be another user's by now. */
@@ -63,18 +63,30 @@ export class Process {
   #previous: Process | undefined;
   #portrait: Portrait | undefined;
   #link: Link | undefined;
+  /** What {@link changes} was when its chain was looked at last. */
+  #linkedAt = -1;
 
   constructor(pid: number, startTime: bigint, facts: Facts) {
     this.id = `${pid}.${startTime.toString(36)}`;
     this.pid = pid;
     this.startTime = startTime;
-    this.facts = facts;
+    this.#facts = facts;
+  }
+
+  get facts(): Facts {
+    return this.#facts;
+  }
+
+  set facts(facts: Facts) {
+    this.#facts = facts;
+    this.#unlink();
   }
 
   /** Makes it a child of another one, and no longer of the one before. */
   adoptBy(parent: Process | undefined): void {
     this.leaveParent();
     this.parent = parent;
+    this.#unlink();
     if (parent === undefined) return;
     this.#next = parent.#child;
     if (this.#next !== undefined) this.#next.#previous = this;
@@ -111,7 +123,7 @@ export class Process {
   /** It, as it is now. The same one as long as nothing changes. */
   get portrait(): Portrait {
     const { facts, subtrees } = this;
-    const parent = this.parent === undefined ? undefined : linkTo(this.parent);
+    const parent = this.parent?.chain;
     const known = this.#portrait;
     if (
       known !== undefined &&
@@ -123,6 +135,21 @@ export class Process {
     }
     this.#portrait = new Portrait(this, facts, subtrees, parent);
     return this.#portrait;
+  }
+
+  /** The chain from it up. Those above come first, as a link knows its next; most are as they were. */
+  get chain(): Link {
+    if (this.#linkedAt !== changes) {
+      this.#link = linkTo(this);
+      this.#linkedAt = changes;
+    }
+    return this.#link as Link;
+  }
+
+  /** Something of it has changed that its own chain tells, and with it those of all below. */
+  #unlink(): void {
+    this.#linkedAt = -1;
+    if (this.#child !== undefined) changes++;
   }
 
   /**
@@ -149,10 +176,12 @@ export class Process {
   }
 }
 
-/** Used again and again, as it is needed for each event. */
+/** How often something has changed of a process that has children: until then, all chains are as they were. */
+let changes = 0;
+
+/** Used again and again. */
 const chain: Process[] = [];
 
-/** The chain from a process up. Those above come first, as a link knows its next; most are as they were. */
 function linkTo(process: Process): Link {
   let length = 0;
   let above: Process | undefined = process;
