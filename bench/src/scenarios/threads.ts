@@ -7,7 +7,9 @@ import { ratio, rounds, spread } from '../rounds.ts';
 import { median, type Scenario } from '../scenario.ts';
 import { sized } from '../size.ts';
 
-const count = sized(60_000, 2000);
+const count = sized(200_000, 2000);
+/** Threads that are made first: the start of a helper, and of a load, is not what is measured. */
+const warmUp = sized(20_000, 1000);
 
 /** The scenario `threads`. */
 export const threads: Scenario = {
@@ -21,8 +23,7 @@ export const threads: Scenario = {
       const bus = await Bus.start();
       try {
         await bus.subscribe(1);
-        // It has to have settled: its start is not what is measured.
-        await runLoad('threads', count);
+        await runLoad('threads', warmUp);
         const before = bus.helperTime();
         const { rate, seconds } = await runLoad('threads', count);
         watched?.push(rate);

@@ -25,7 +25,7 @@ export interface SubscribeOptions {
 }
 
 /** The delay of a subscription that asks for none, in ms. */
-export const defaultMaxDelay = 40;
+export const defaultMaxDelay = 32;
 /** The longest that can be asked for, in ms. */
 export const longestMaxDelay = 10_000;
 

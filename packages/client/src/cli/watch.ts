@@ -1,7 +1,14 @@
 /*
  * procbus watch: events as they happen, or have happened, one line each.
  */
-import { exitStatusOf, longestMaxDelay, ProcbusError, type Include, type LostEvent } from '@procbus/protocol';
+import {
+  defaultMaxDelay,
+  exitStatusOf,
+  longestMaxDelay,
+  ProcbusError,
+  type Include,
+  type LostEvent,
+} from '@procbus/protocol';
 import type { CommandModule } from 'yargs';
 import type { ConnectionChange } from '../link.ts';
 import type { CursorFile } from './cursor-file.ts';
@@ -53,7 +60,10 @@ export const watchCommand: CommandModule<object, WatchArguments> = {
         describe: 'Print the cursor at the end',
         group: 'Past:',
       })
-      .option('max-delay', scalarOption('Tell an event after this time at the latest; 40ms otherwise'))
+      .option(
+        'max-delay',
+        scalarOption(`Tell an event after this time at the latest; ${defaultMaxDelay}ms otherwise`),
+      )
       .option('socket', scalarOption('The helper’s socket'))
       .example('$0 watch --events exec,exit', 'what begins and what ends')
       .example('$0 watch --subtree $$ --exit failed', 'what fails below this shell')

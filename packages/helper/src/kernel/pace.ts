@@ -10,7 +10,7 @@
 
 /** The shortest and the longest rest, in ms. */
 const shortestRest = 5;
-export const longestRest = 40;
+export const longestRest = 32;
 /** Batches that may follow each other at once: a command is some three of them. */
 const burst = 16;
 /** Batches a ms that may go out at once in the long run. */

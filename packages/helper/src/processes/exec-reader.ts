@@ -36,6 +36,8 @@ export interface ReaderReady {
 /** ns after an exec for which it makes sense to wait for what its thread reads. */
 const patience = 5_000_000n;
 
+const nothingRead = decodeImage({});
+
 /** Threads at most; a power of two, as the shares need one. */
 const threadLimit = 4;
 
@@ -88,7 +90,7 @@ export class ExecReader {
 
   /** The program that a process began with an exec. */
   imageOf(exec: KernelEvent): Image {
-    if (this.#gone.delete(exec) || !this.isWanted) return decodeImage({});
+    if (this.#gone.delete(exec) || !this.isWanted) return nothingRead;
     const { pid, kernelTime, cpu } = exec;
     const thread = this.#threads[cpu % this.#threads.length];
     const key = keyOf(pid, kernelTime);

@@ -39,7 +39,7 @@ export function decodeImage(raw: RawImage): Image {
   const argsBytes = raw.args?.length === 0 ? undefined : raw.args;
   const args = argsBytes === undefined ? undefined : splitArguments(argsBytes);
   const comm = raw.comm?.toString('utf8', 0, raw.comm.length - 1);
-  const cgroup = raw.cgroup?.toString();
+  const place = placeOf(raw.cgroup?.toString());
   const truncated = argsBytes !== undefined && argsBytes.length > argsLimit;
   return {
     comm: comm ?? args?.[0]?.split('/').at(-1)?.slice(0, 15) ?? '',
@@ -47,8 +47,8 @@ export function decodeImage(raw: RawImage): Image {
     args,
     argsTruncated: truncated ? true : undefined,
     cwd: raw.cwd?.toString(),
-    cgroup: cgroup === undefined ? undefined : cgroupPath(cgroup),
-    container: cgroup === undefined ? undefined : containerOf(cgroup),
+    cgroup: place.cgroup,
+    container: place.container,
     begunBy: raw.uid === undefined ? undefined : Number(raw.uid.toString('latin1')),
     detail: detailOf(args !== undefined, raw.exe !== undefined, comm !== undefined),
   };
@@ -92,6 +92,22 @@ export const startPrecision = 20_000_000n;
 /** A start as /proc tells it, on the clock of events. */
 function startTimeOf(ticks: number): bigint {
   return BigInt(ticks) * tick - bootOffset();
+}
+
+type Place = Pick<Image, 'cgroup' | 'container'>;
+
+const nowhere: Place = { cgroup: undefined, container: undefined };
+let lastText = '';
+let lastPlace = nowhere;
+
+/** Where a process runs. Most that begin after each other do so in one place, and to look takes a while. */
+function placeOf(text: string | undefined): Place {
+  if (text === undefined) return nowhere;
+  if (text !== lastText) {
+    lastText = text;
+    lastPlace = { cgroup: cgroupPath(text), container: containerOf(text) };
+  }
+  return lastPlace;
 }
 
 /** The path in the unified hierarchy, or else in systemd's own. */

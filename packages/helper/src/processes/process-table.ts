@@ -11,7 +11,7 @@
 import type { KernelEvent } from '@procbus/protocol';
 import { startPrecision, type FoundProcess } from './facts.ts';
 import { Process, type Facts, type Image } from './process.ts';
-import { imageOf, inherited, renamed } from './program.ts';
+import { begun, inherited, renamed } from './program.ts';
 import { Subtrees } from './subtrees.ts';
 import { beginningOf, endOf, type Told } from './told.ts';
 
@@ -162,22 +162,22 @@ export class ProcessTable {
   }
 
   #apply(event: KernelEvent): Process {
-    if (event.type === 'comm') return this.#rename(event);
+    if (event.type === 'comm') return this.#change(event, (process) => renamed(process, event));
     // Only what happens to the first thread happens to the process.
     if (event.pid !== event.tid) return this.#find(event);
     switch (event.type) {
       case 'fork':
         return this.#fork(event.pid, event.ppid, event.kernelTime);
       case 'exec':
-        return this.#change(event, imageOf(this.#find(event), event, this.#proc.imageOf(event)));
+        return this.#change(event, (process) => begun(process, event, this.#proc.imageOf(event)));
       case 'exit':
         return this.#exit(event);
       case 'uid':
-        return this.#change(event, { uid: event.uid, euid: event.euid });
+        return this.#change(event, ({ facts }) => ({ ...facts, uid: event.uid, euid: event.euid }));
       case 'gid':
-        return this.#change(event, { gid: event.gid, egid: event.egid });
+        return this.#change(event, ({ facts }) => ({ ...facts, gid: event.gid, egid: event.egid }));
       case 'sid':
-        return this.#change(event, { sid: event.pid, tty: 0 });
+        return this.#change(event, ({ facts }) => ({ ...facts, sid: event.pid, tty: 0 }));
       case 'ptrace':
       case 'coredump':
         return this.#find(event);
@@ -196,15 +196,9 @@ export class ProcessTable {
     return process;
   }
 
-  #change(event: KernelEvent, changed: Partial<Facts>): Process {
+  #change(event: KernelEvent, changed: (process: Process) => Facts): Process {
     const process = this.#find(event);
-    process.facts = { ...process.facts, ...changed };
-    return process;
-  }
-
-  #rename(event: KernelEvent & { type: 'comm' }): Process {
-    const process = this.#find(event);
-    process.facts = renamed(process, event);
+    process.facts = changed(process);
     return process;
   }
 

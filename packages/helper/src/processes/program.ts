@@ -14,27 +14,40 @@ export function inherited({ facts, readAt }: Process, kernelTime: bigint): Facts
   return kernelTime >= readAt ? facts : { ...facts, begunBy: undefined };
 }
 
-/** What an exec changes; where the program could not be read in time, the rest most likely is as it was. */
-export function imageOf({ facts, readAt }: Process, { kernelTime }: KernelEvent, image: Image): Image {
-  const { uid, comm, cwd, cgroup, container, begunBy } = facts;
-  const isRead = image.detail !== 'gone' || image.cwd !== undefined;
-  const keepsOld = !isRead || image.comm === '' || (image.cwd === undefined && cwd !== undefined);
-  const begun = {
-    ...unread,
-    ...image,
-    comm: image.comm === '' ? comm : image.comm,
-    cwd: image.cwd ?? cwd,
-    ...(image.cgroup === undefined ? { cgroup, container } : {}),
-  };
+/** The facts of a process that begins a program; where that could not be read in time, most likely it is as it was. */
+export function begun({ facts, readAt }: Process, { kernelTime }: KernelEvent, image: Image): Facts {
+  const { uid, euid, gid, egid, sid, tty } = facts;
+  const { exe, args, argsTruncated, detail } = image;
+  const isRead = detail !== 'gone' || image.cwd !== undefined;
+  const keepsOld = !isRead || image.comm === '' || (image.cwd === undefined && facts.cwd !== undefined);
+  const comm = image.comm === '' ? facts.comm : image.comm;
+  const cwd = image.cwd ?? facts.cwd;
+  const { cgroup, container } = image.cgroup === undefined ? facts : image;
   // What was read late may be of another program already; and so may what is kept.
-  const isOwn = (!isRead || image.begunBy === uid) && (!keepsOld || begunBy === uid);
+  const isOwn = (!isRead || image.begunBy === uid) && (!keepsOld || facts.begunBy === uid);
   // The user is that of now, where /proc told it behind the event.
-  const isCertain = kernelTime >= readAt || (begunBy === uid && isSame(begun, facts));
-  return { ...begun, begunBy: isOwn && isCertain ? uid : undefined };
+  const isCertain =
+    kernelTime >= readAt || (facts.begunBy === uid && isSame({ comm, exe, args, cwd }, facts));
+  const begunBy = isOwn && isCertain ? uid : undefined;
+  // Written out, as objects that are spread over each other take several times as long.
+  return {
+    comm,
+    exe,
+    args,
+    argsTruncated,
+    cwd,
+    cgroup,
+    container,
+    begunBy,
+    detail,
+    uid,
+    euid,
+    gid,
+    egid,
+    sid,
+    tty,
+  };
 }
-
-/** What of a program before never stays. */
-const unread = { exe: undefined, args: undefined, argsTruncated: undefined };
 
 /** The facts of a process once it, or one of its threads, has another name. */
 export function renamed(
@@ -48,7 +61,10 @@ export function renamed(
   return begunBy === facts.begunBy ? facts : { ...facts, begunBy };
 }
 
-function isSame(one: Image, other: Image): boolean {
+/** What tells one program from another. */
+type Program = Pick<Image, 'comm' | 'exe' | 'args' | 'cwd'>;
+
+function isSame(one: Program, other: Program): boolean {
   const isSameFile = one.comm === other.comm && one.exe === other.exe && one.cwd === other.cwd;
   return isSameFile && one.args?.join('\0') === other.args?.join('\0');
 }
