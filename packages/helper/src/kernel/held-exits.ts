@@ -53,12 +53,12 @@ export class HeldExits {
    * @param lookAhead - appends to the queue all that the kernel has told by now
    */
   settle(queue: readonly KernelEvent[], count: number, lookAhead: () => void): KernelEvent[] {
-    const taken = queue.slice(0, count);
     /** For each that is an exit of a leader: a pidfd, or that its process is over. */
     const pidfds = new Int32Array(count).fill(noExit);
     let holding = this.#held.size;
     let hasExits = false;
-    for (const [index, event] of taken.entries()) {
+    for (let index = 0; index < count; index++) {
+      const event = queue[index] as KernelEvent;
       if (event.type !== 'exit' || !isOfLeader(event)) continue;
       hasExits = true;
       const pidfd = holding < heldLimit ? pidfdUnlessOver(event.pid) : undefined;
@@ -69,7 +69,8 @@ export class HeldExits {
     const followed = hasExits ? exitsFollowedByExec(queue) : none;
 
     const told: KernelEvent[] = [];
-    for (const [index, event] of taken.entries()) {
+    for (let index = 0; index < count; index++) {
+      const event = queue[index] as KernelEvent;
       const pidfd = pidfds[index] as number;
       if (pidfd !== noExit) {
         // An earlier exit of the pid was not the end, or this one would not have come.

@@ -20,6 +20,8 @@ const graceTime = 60_000_000_000n;
 /** How many are remembered at most. */
 const endedLimit = 10_000;
 
+const none: readonly Told[] = [];
+
 /** Of a process that had gone before we heard of it; no user has the id -1. */
 const unknownFacts: Facts = {
   comm: '',
@@ -127,26 +129,27 @@ export class ProcessTable {
   *follow(events: Iterable<KernelEvent>, isLossy = false): Generator<Told, void, undefined> {
     if (isLossy) for (const process of this.#living.values()) process.isInDoubt = true;
     for (const event of events) {
-      yield* this.#missed(event);
+      const missed = this.#missed(event);
+      if (missed.length > 0) yield* missed;
       const formerUid = event.type === 'uid' ? this.#lastOf(event.pid)?.facts.uid : undefined;
       yield { event, process: this.#apply(event).portrait, formerUid };
     }
   }
 
   /** What nobody told, and has to have happened before an event. */
-  #missed(event: KernelEvent): Told[] {
+  #missed(event: KernelEvent): readonly Told[] {
     const { pid, tid, kernelTime } = event;
     if (event.type === 'fork' && pid === tid) return this.#missedByFork(pid, event.ppid, kernelTime);
-    if (this.#living.has(pid)) return [];
+    if (this.#living.has(pid)) return none;
     const met = this.#meetBy(kernelTime, pid);
     if (met.length > 0) return met.map(beginningOf);
-    if (pid !== tid && this.#lastOf(pid) !== undefined) return [];
+    if (pid !== tid && this.#lastOf(pid) !== undefined) return none;
     return [beginningOf(this.#add(pid, kernelTime, undefined, unknownFacts))];
   }
 
   /** Who had the pid before has to have ended, and the parent has to have begun. */
-  #missedByFork(pid: number, ppid: number, kernelTime: bigint): Told[] {
-    const told = this.#living.has(ppid) ? [] : this.#meetBy(kernelTime, ppid).map(beginningOf);
+  #missedByFork(pid: number, ppid: number, kernelTime: bigint): readonly Told[] {
+    const told = this.#living.has(ppid) ? none : this.#meetBy(kernelTime, ppid).map(beginningOf);
     const last = this.#living.get(pid);
     if (last === undefined || startedBy(last, kernelTime)) return told;
     this.end(last, kernelTime);
@@ -278,9 +281,12 @@ export class ProcessTable {
 
   /** Drops those that ended too long ago, a good many at a time. */
   #forget(now: bigint): void {
-    if (this.#ended.length < 2 * endedLimit && this.#ended.length % 1024 !== 0) return;
-    const kept = this.#ended.findIndex(({ endTime = 0n }) => endTime > now - graceTime);
-    this.#ended = kept < 0 ? [] : this.#ended.slice(Math.max(kept, this.#ended.length - endedLimit));
+    const { length } = this.#ended;
+    if (length < 2 * endedLimit && length % 1024 !== 0) return;
+    const since = now - graceTime;
+    const kept = this.#ended.findIndex(({ endTime = 0n }) => endTime > since);
+    if (kept === 0 && length < 2 * endedLimit) return;
+    this.#ended = kept < 0 ? [] : this.#ended.slice(Math.max(kept, length - endedLimit));
   }
 }
 
