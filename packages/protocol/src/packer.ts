@@ -3,6 +3,9 @@
  * more than packing them. What it lays out is what `pack` would, to the byte.
  */
 
+/** So few bytes, and most are as few, are copied faster by a loop than by a call. */
+const loopLimit = 128;
+
 /** Bytes that grow as they are written. */
 export class Packer {
   #bytes: Buffer;
@@ -22,7 +25,9 @@ export class Packer {
 
   /** Copies what is written before a place. */
   copyTo(target: Uint8Array, at: number, end: number): void {
-    this.#bytes.copy(target, at, 0, end);
+    const bytes = this.#bytes;
+    if (end > loopLimit) bytes.copy(target, at, 0, end);
+    else for (let index = 0; index < end; index++) target[at + index] = bytes[index] as number;
   }
 
   /** Leaves out all before a place. */
@@ -94,8 +99,7 @@ export class Packer {
     this.#reserve(length);
     const bytes = this.#bytes;
     const at = this.#length;
-    // A loop is faster than a call for as few bytes as most are.
-    if (length > 128) bytes.set(value, at);
+    if (length > loopLimit) bytes.set(value, at);
     else for (let index = 0; index < length; index++) bytes[at + index] = value[index] as number;
     this.#length += length;
   }
