@@ -3,7 +3,6 @@
  */
 import { once } from 'node:events';
 import { accessSync, constants, existsSync, readFileSync, statSync, type Stats } from 'node:fs';
-import { connect as connectSocket, type Socket } from 'node:net';
 import { userInfo } from 'node:os';
 import { dirname, resolve } from 'node:path';
 import { defaultSocketPath, ProcbusError } from '@procbus/protocol';
@@ -12,6 +11,7 @@ import { Bus } from './bus.ts';
 import { Connection } from './connection.ts';
 import type { ConnectionChange } from './link.ts';
 import { foreignKinds, howToServe, namespaceList, outerUid } from './namespaces.ts';
+import { wireTo, type Wire } from './wire.ts';
 
 /** Where to connect, and for how long. */
 export interface ConnectOptions {
@@ -41,7 +41,7 @@ export async function connect(options: ConnectOptions = {}): Promise<Bus> {
   const { socket: path = socketPath(), signal, reconnect = true, onConnection } = options;
   const open = async (giveUp?: AbortSignal): Promise<Connection> => {
     giveUp?.throwIfAborted();
-    return Connection.open(await openSocket(path, giveUp), giveUp);
+    return Connection.open(await openWire(path, giveUp), giveUp);
   };
   return new Bus(await open(signal), { reopen: reconnect ? open : undefined, onConnection });
 }
@@ -55,17 +55,16 @@ export function socketPath(env: NodeJS.ProcessEnv = process.env): string {
 /** How long, in ms, a helper may have more connections waiting than the kernel queues for it. */
 const queueDeadline = 5000;
 
-async function openSocket(path: string, signal: AbortSignal | undefined): Promise<Socket> {
+async function openWire(path: string, signal: AbortSignal | undefined): Promise<Wire> {
   if (path === '') throw new ProcbusError('usage', 'the path of the socket is empty');
   const end = performance.now() + queueDeadline;
   for (;;) {
-    // By name, as a path of digits alone would be taken for a port.
-    const socket = connectSocket({ path });
+    const wire = wireTo(path);
     try {
-      await once(socket, 'connect', { signal });
-      return socket;
+      await once(wire.socket, 'connect', { signal });
+      return wire;
     } catch (error) {
-      socket.destroy();
+      wire.socket.destroy();
       signal?.throwIfAborted();
       const cause = error as NodeJS.ErrnoException;
       if (cause.code !== 'EAGAIN' || performance.now() > end) throw explain(path, cause);

@@ -23,6 +23,7 @@ import {
 import { deferred } from './deferred.ts';
 import { errorOf, greet } from './hello.ts';
 import { Requests, type Asker } from './requests.ts';
+import type { Wire } from './wire.ts';
 
 /** Who is told what one subscription brings. The end of the connection is told to nobody. */
 export interface Subscriber {
@@ -79,13 +80,13 @@ export class Connection {
   }
 
   /**
-   * Greets the helper at the other end of a connected socket.
+   * Greets the helper at the other end of a connected wire.
    *
    * @throws ProcbusError as {@link greet}
    */
-  static async open(socket: Socket, signal?: AbortSignal): Promise<Connection> {
-    const { connection } = await greet(socket, signal, (hello) => {
-      const begun = new Connection(socket, hello);
+  static async open(wire: Wire, signal?: AbortSignal): Promise<Connection> {
+    const { connection } = await greet(wire, signal, (hello) => {
+      const begun = new Connection(wire.socket, hello);
       return {
         connection: begun,
         take: (message) => begun.#take(message),

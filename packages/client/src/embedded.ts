@@ -11,6 +11,7 @@ import { fileURLToPath } from 'node:url';
 import { ProcbusError } from '@procbus/protocol';
 import { Bus } from './bus.ts';
 import { Connection } from './connection.ts';
+import { wireOf } from './wire.ts';
 
 /** The descriptor that the helper finds its end of the socket pair at. */
 const connectionFd = 3;
@@ -31,7 +32,7 @@ export async function startEmbedded(signal?: AbortSignal): Promise<Bus> {
   });
   const exited = exitOf(child);
   const socket = child.stdio[connectionFd] as unknown as Socket;
-  return new Bus(await Connection.open(socket, signal), { afterClose: async () => exited });
+  return new Bus(await Connection.open(wireOf(socket), signal), { afterClose: async () => exited });
 }
 
 /** Resolves when a child has ended, or could not be started. */

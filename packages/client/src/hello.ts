@@ -1,7 +1,6 @@
 /*
  * The hellos: what both sides say first, and what a helper refuses with.
  */
-import type { Socket } from 'node:net';
 import {
   chooseVersion,
   clientMessage,
@@ -17,6 +16,7 @@ import {
   type WireError,
 } from '@procbus/protocol';
 import { software } from './version.ts';
+import type { Wire } from './wire.ts';
 
 /** How long a helper may take to answer our hello, in ms: a service manager may have to start it first. */
 const helloDeadline = 60_000;
@@ -31,14 +31,14 @@ export interface Receiver {
 }
 
 /**
- * Greets the helper at the other end of a connected socket.
+ * Greets the helper at the other end of a connected wire.
  *
  * @param begin - makes the receiver when the helper's hello has come
  * @throws ProcbusError `not-a-helper`, `version-mismatch`, `disconnected`, `no-helper` if it does not answer,
  * or what the helper refuses us with
  */
 export async function greet<R extends Receiver>(
-  socket: Socket,
+  { socket, read }: Wire,
   signal: AbortSignal | undefined,
   begin: (hello: HelperHello) => R,
 ): Promise<R> {
@@ -80,9 +80,9 @@ export async function greet<R extends Receiver>(
     socket.on('close', onClose);
     // The close that follows is what counts.
     socket.on('error', () => undefined);
-    socket.on('data', (chunk) => {
+    read((bytes) => {
       try {
-        for (const payload of decoder.push(chunk)) {
+        for (const payload of decoder.push(bytes)) {
           if (socket.destroyed) return;
           const message = readHelperMessage(payload);
           if (receiver === undefined) takeFirst(message);

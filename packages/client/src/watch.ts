@@ -147,8 +147,8 @@ export class Watch implements AsyncIterableIterator<StreamEvent, undefined> {
       return taken === undefined || 'type' in taken ? taken : new EventBatch(taken);
     };
     const batches = {
-      next: async () => this.next(),
-      return: async () => this.return(),
+      next: this.next.bind(this),
+      return: this.return.bind(this),
       [Symbol.asyncIterator]: () => batches,
     };
     return batches as unknown as AsyncIterableIterator<EventBatch | LostEvent, undefined>;
