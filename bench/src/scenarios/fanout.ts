@@ -15,19 +15,19 @@ const loads: readonly [kind: LoadKind, count: number][] = [
 ];
 const sizes = [1, sized(8, 2), sized(32, 4)];
 const most = Math.max(...sizes);
-const patientName = `${most} × procbus, maxDelay 200 ms`;
 const everything: WatchOptions = { threads: true };
-/** The same for who rather waits than wakes up often, in ms. */
-const patient: WatchOptions = { ...everything, maxDelay: 200 };
 /** One in a hundred of what the load makes has this name. */
 const rareOnly: WatchOptions = { threads: true, comm: ['rare'] };
 
 /**
- * Forks that those who subscribe see first. A program that has just begun is still being compiled, and some seconds
- * later V8 gives back what it took to begin: a third of what many programs take, until that is over.
+ * What many who subscribe see first. A program that has just begun is still being compiled, and some seconds later V8
+ * gives back what it took to begin: a third of what they take, until that is over.
  */
-const warmUp = sized(45_000, 300);
-const shortWarmUp = sized(8000, 300);
+async function warmUp(size: number): Promise<void> {
+  const share = size === most ? 1 : 0.25;
+  await runLoad('forks', share * sized(24_000, 400));
+  await runLoad('threads', share * sized(60_000, 400));
+}
 
 /** Rates of all loads, by the name of who looks on. */
 class Rates {
@@ -73,26 +73,6 @@ class Rates {
   }
 }
 
-/** Measures with some subscribers more; returns how many events were lost. */
-async function measureWatched(
-  rates: Rates,
-  bus: Bus,
-  more: number,
-  options: WatchOptions,
-  name: string,
-): Promise<number> {
-  let lost = 0;
-  await bus.subscribe(more, options);
-  await runLoad('forks', more < most / 2 ? shortWarmUp : warmUp);
-  await bus.accounts();
-  await rates.measure(name, {
-    after: async (kind, count) => {
-      lost += lostOf(await bus.accounts(), kind, count);
-    },
-  });
-  return lost;
-}
-
 async function runFanout(progress: (text: string) => void): Promise<Report> {
   const rates = new Rates();
   let lost = 0;
@@ -103,17 +83,18 @@ async function runFanout(progress: (text: string) => void): Promise<Report> {
     try {
       let subscribers = 0;
       for (const size of sizes) {
-        lost += await measureWatched(rates, bus, size - subscribers, everything, `${size} × procbus`);
+        await bus.subscribe(size - subscribers, everything);
         subscribers = size;
+        await warmUp(size);
+        await bus.accounts();
+        await rates.measure(`${size} × procbus`, {
+          after: async (kind, count) => {
+            lost += lostOf(await bus.accounts(), kind, count);
+          },
+        });
       }
     } finally {
       await bus.stop();
-    }
-    const patientBus = await Bus.start();
-    try {
-      lost += await measureWatched(rates, patientBus, most, patient, patientName);
-    } finally {
-      await patientBus.stop();
     }
     for (const size of sizes) {
       const references = Direct.references(size);
@@ -124,8 +105,6 @@ async function runFanout(progress: (text: string) => void): Promise<Report> {
   const targets: [string, number][] = [
     [`forks, ${most} × procbus`, 0.85],
     [`threads, ${most} × procbus`, 0.8],
-    [`forks, ${patientName}`, 0.85],
-    [`threads, ${patientName}`, 0.8],
   ];
   return rates.report(targets, lost);
 }
@@ -139,7 +118,7 @@ async function runSelective(progress: (text: string) => void): Promise<Report> {
     const bus = await Bus.start();
     try {
       await bus.subscribe(most, rareOnly);
-      await runLoad('forks', warmUp);
+      await warmUp(most);
       await rates.measure(`${most} × procbus, 1 % each`, { rare: true });
       lost += await bus.lost();
     } finally {
