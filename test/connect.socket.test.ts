@@ -9,6 +9,7 @@ import { frameHeader, helperMessage, packFrame, ProcbusError } from '@procbus/pr
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { connect } from '../packages/client/src/connect.ts';
 import { Connection } from '../packages/client/src/connection.ts';
+import { wireOf } from '../packages/client/src/wire.ts';
 import * as libc from '../packages/helper/src/libc.ts';
 import { claimSocket } from '../packages/helper/src/peers/socket-path.ts';
 import { RawClient } from '../packages/helper/test/support/raw-client.ts';
@@ -64,7 +65,7 @@ describe('a helper', () => {
     await until('both to be known', () => server.connections.length === 2);
     const closed = server.close(stopping);
     await beside.closed;
-    await expect(Connection.open(socket)).rejects.toMatchObject(withCode('stopping'));
+    await expect(Connection.open(wireOf(socket))).rejects.toMatchObject(withCode('stopping'));
     await closed;
   });
 

@@ -7,6 +7,7 @@ import { describe, expect, test } from 'vitest';
 import { Bus } from '../packages/client/src/bus.ts';
 import { connect } from '../packages/client/src/connect.ts';
 import { Connection } from '../packages/client/src/connection.ts';
+import { wireOf } from '../packages/client/src/wire.ts';
 import { execs, serve, serveInReach, subscriptionsOf } from '../packages/helper/test/support/serving.ts';
 import { until } from './support/condition.ts';
 import { drain } from './support/reading.ts';
@@ -59,7 +60,7 @@ describe('a helper that stops', () => {
     const serving = await serve();
     const { path, accepted } = await serveInReach(serving);
     const socket = connectSocket(path);
-    const bus = new Bus(await Connection.open(socket));
+    const bus = new Bus(await Connection.open(wireOf(socket)));
     const watch = bus.watch();
     await watch.ready;
     socket.pause(); // As if we were too busy to read.

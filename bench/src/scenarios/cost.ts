@@ -17,8 +17,8 @@ interface Load {
   readonly warmUp: number;
 }
 
-const forks: Load = { kind: 'forks', count: sized(10_000, 500), warmUp: sized(45_000, 500) };
-const execs: Load = { kind: 'execs', count: sized(1500, 100), warmUp: sized(1500, 100) };
+const forks: Load = { kind: 'forks', count: sized(10_000, 500), warmUp: sized(36_000, 500) };
+const execs: Load = { kind: 'execs', count: sized(1500, 100), warmUp: sized(6000, 100) };
 
 /** With it, nobody is told of programs. */
 const noDetails = inRepository('bench/no-details.toml');
@@ -66,7 +66,6 @@ async function run(progress: (text: string) => void): Promise<Report> {
       'forks, reference': async () => referenceCost(forks),
       'forks, helper, details off': async () => helperCost(forks, everything, '--config', noDetails),
       'execs, reference': async () => referenceCost(execs),
-      'execs, helper': async () => helperCost(execs, everything),
       'execs, helper, details off': async () => helperCost(execs, everything, '--config', noDetails),
       'execs, helper, exe and args': async () => helperCost(execs, withPrograms),
     },

@@ -23,10 +23,12 @@ const rareOnly: WatchOptions = { threads: true, comm: ['rare'] };
  * What many who subscribe see first. A program that has just begun is still being compiled, and some seconds later V8
  * gives back what it took to begin: a third of what they take, until that is over.
  */
-async function warmUp(size: number): Promise<void> {
+async function warmUp(size: number, after?: () => Promise<unknown>): Promise<void> {
   const share = size === most ? 1 : 0.25;
-  await runLoad('forks', share * sized(24_000, 400));
+  await runLoad('forks', share * sized(12_000, 400));
+  await after?.();
   await runLoad('threads', share * sized(60_000, 400));
+  await after?.();
 }
 
 /** Rates of all loads, by the name of who looks on. */
@@ -85,8 +87,7 @@ async function runFanout(progress: (text: string) => void): Promise<Report> {
       for (const size of sizes) {
         await bus.subscribe(size - subscribers, everything);
         subscribers = size;
-        await warmUp(size);
-        await bus.accounts();
+        await warmUp(size, async () => bus.accounts());
         await rates.measure(`${size} × procbus`, {
           after: async (kind, count) => {
             lost += lostOf(await bus.accounts(), kind, count);

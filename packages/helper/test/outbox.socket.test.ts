@@ -122,7 +122,7 @@ describe('a client that does not read', () => {
     for (const request of [1, 2]) await client.request(subscribe(request, {}));
     client.socket.pause();
     overflow(serving, 1);
-    client.send(unsubscribe(3, 1), unsubscribe(4, 2), subscribe(2, { events: ['exec'] }));
+    client.send(unsubscribe(3, 1), unsubscribe(4, 2), subscribe(2, { events: ['exec'] }, { maxDelay: 0 }));
     await until('it to be sent', () => client.socket.writableLength === 0);
     serving.publish(mixed);
     const { seq } = serving.broadcast;

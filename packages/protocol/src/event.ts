@@ -50,7 +50,7 @@ export type ExitEvent = EventStamp &
     readonly type: 'exit';
     /** The raw wait status, see wait(2); left out of synthetic exits, as nobody saw it. */
     readonly status?: number;
-    /** The parent; 0 for threads and for children that are reaped without a wait. */
+    /** The parent; 0 for threads, and for whatever is reaped before the kernel tells of it: see `docs/protocol.md`. */
     readonly ppid: number;
     /** How long the process lived, in seconds; not told of threads. */
     readonly runtime?: number;
