@@ -4,12 +4,12 @@
  *   load forks N              N processes that end at once, one after the other; 0 for without end
  *   load execs N PROGRAM      N processes that run a program, one after the other
  *   load threads N            N threads that end at once, one after the other
- *   load … rare               the same, and one in a hundred of them is called "rare"
+ *   load … rare M             the same, and one in M of them is called "rare"
  *   load paced N RATE         N processes that end at once, RATE in a second
  *   load crowd N              N processes that live until its input ends; it says when they do
  *
  * Where it begins and ends it takes an effective group for a moment, so that whoever listens can count between, also
- * one who is told no names. For that it needs root.
+ * one who is told no names; and is rare meanwhile where some are, for who is told of nothing else. It needs root.
  * At the end it prints the ns that it took.
  */
 #include <pthread.h>
@@ -94,20 +94,24 @@ int main(int argc, char **argv) {
     char *const *program = !strcmp(kind, "execs") ? argv + 3 : NULL;
     long rate = !strcmp(kind, "paced") ? atol(argv[3]) : 0;
 
-    int rare = !strcmp(argv[argc - 1], "rare");
+    long one_in = !strcmp(argv[argc - 2], "rare") ? atol(argv[argc - 1]) : 0;
 
+    if (one_in) name("rare");
     mark(BEGIN);
+    if (one_in) name("load");
     long long begun = now();
     for (long i = 0; count == 0 || i < count; i++) {
         if (rate) wait_until(begun + i * (1000000000LL / rate));
-        if (rare && i % 100 == 99) name("rare");
+        int rare = one_in && i % one_in == one_in - 1;
+        if (rare) name("rare");
         if (threads) begin_thread();
         else begin_process(program);
-        if (rare && i % 100 == 99) name("load");
+        if (rare) name("load");
     }
     long long took = now() - begun;
     // The exit of a thread is told a little after it has been joined.
     if (threads) usleep(20000);
+    if (one_in) name("rare");
     mark(END);
     printf("%lld\n", took);
     return 0;

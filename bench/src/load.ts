@@ -5,6 +5,7 @@ import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import type { EventType } from '@procbus/client';
 import { compiledProgram } from './programs.ts';
+import { sized } from './size.ts';
 
 /** What a load does over and over. */
 export type LoadKind = 'forks' | 'execs' | 'threads';
@@ -31,16 +32,29 @@ export function loadProgram(): string {
 /**
  * Runs a load: `count` forks, execs of /bin/true, or threads, one after the other, as fast as it goes.
  *
- * @param rare - whether one in a hundred has this name
+ * @param oneInRare - one in so many is called "rare"; with 0, none
  */
-export async function runLoad(kind: LoadKind, count: number, rare = false): Promise<LoadRun> {
+export async function runLoad(kind: LoadKind, count: number, oneInRare = 0): Promise<LoadRun> {
   return run(
     count,
     kind,
     String(count),
     ...(kind === 'execs' ? ['/bin/true'] : []),
-    ...(rare ? ['rare'] : []),
+    ...(oneInRare > 0 ? ['rare', String(oneInRare)] : []),
   );
+}
+
+/**
+ * Runs loads for as long as V8 needs to compile what they ask of a program: a helper runs for months, so how it
+ * begins is not what is measured.
+ *
+ * @param done - waits until all have done with one of them
+ */
+export async function warmUp(done: () => Promise<unknown>): Promise<void> {
+  await runLoad('forks', sized(36_000, 500));
+  await done();
+  await runLoad('execs', sized(4000, 100));
+  await done();
 }
 
 /** Runs forks at a rate, in a second. */

@@ -10,15 +10,20 @@ export const rounds: number = sized(5, 1);
 /** What was measured, round by round, by the name of what it was measured of. */
 export type Figures = Record<string, number[]>;
 
-/** Measures each of some things in turn, over and over. */
+/** What one measurement tells, by the name of what it was measured of. */
+export type Measured = Readonly<Record<string, number>>;
+
+/** Measures some things in turn, over and over. */
 export async function alternate(
-  measures: Readonly<Record<string, () => Promise<number>>>,
+  measures: readonly (() => Promise<Measured>)[],
   progress: (text: string) => void,
 ): Promise<Figures> {
   const figures: Figures = {};
   for (let round = 1; round <= rounds; round++) {
     progress(`round ${round} of ${rounds}`);
-    for (const [name, measure] of Object.entries(measures)) (figures[name] ??= []).push(await measure());
+    for (const measure of measures) {
+      for (const [name, figure] of Object.entries(await measure())) (figures[name] ??= []).push(figure);
+    }
   }
   return figures;
 }

@@ -34,7 +34,8 @@ const end = 54_322;
 /** What is said to the parent. */
 export type Answer = { readonly ready: true } | { readonly account: Account };
 
-async function follow(watch: Watch, isTimed: boolean): Promise<void> {
+async function follow(watch: Watch, { options, isTimed = false }: Order): Promise<void> {
+  const isAll = options.comm === undefined;
   let loadPid = -1;
   let counts: Partial<Record<EventType, number>> = {};
   let [lost, untold, last] = [0, 0, 0];
@@ -47,7 +48,7 @@ async function follow(watch: Watch, isTimed: boolean): Promise<void> {
     }
     for (const some of batch) {
       const { type, pid, seq } = some;
-      if (last > 0) untold += Math.abs(seq - last - 1);
+      if (last > 0 && isAll) untold += Math.abs(seq - last - 1);
       last = seq;
       if (type === 'gid' && some.event?.type === 'gid') {
         const { egid } = some.event;
@@ -76,12 +77,13 @@ process.once('message', (order: Order) => {
   void serve(order);
 });
 
-async function serve({ socket, connections, options, isTimed = false }: Order): Promise<void> {
+async function serve(order: Order): Promise<void> {
+  const { socket, connections, options } = order;
   for (let at = 0; at < connections; at++) {
     const bus = await connect({ socket });
     const watch = bus.watch(options);
     await watch.ready;
-    void follow(watch, isTimed);
+    void follow(watch, order);
   }
   say({ ready: true });
 }

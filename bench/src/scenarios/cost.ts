@@ -4,73 +4,76 @@
 import type { WatchOptions } from '@procbus/client';
 import { lostOf } from '../exact.ts';
 import { Bus, Direct } from '../listeners.ts';
-import { perEvent, runLoad, type LoadKind } from '../load.ts';
+import { perEvent, runLoad, warmUp } from '../load.ts';
 import { inRepository } from '../programs.ts';
-import { alternate, ratio, spread } from '../rounds.ts';
+import { alternate, ratio, spread, type Measured } from '../rounds.ts';
 import type { Report, Scenario } from '../scenario.ts';
 import { sized } from '../size.ts';
 
-/** One load, and how many times; what comes before makes all warm. */
-interface Load {
-  readonly kind: LoadKind;
-  readonly count: number;
-  readonly warmUp: number;
-}
-
-const forks: Load = { kind: 'forks', count: sized(10_000, 500), warmUp: sized(36_000, 500) };
-const execs: Load = { kind: 'execs', count: sized(1500, 100), warmUp: sized(6000, 100) };
+const counts: Readonly<Record<'forks' | 'execs', number>> = {
+  forks: sized(10_000, 500),
+  execs: sized(3000, 100),
+};
 
 /** With it, nobody is told of programs. */
 const noDetails = inRepository('bench/no-details.toml');
 
-const everything: WatchOptions = {};
-const withPrograms: WatchOptions = { include: ['exe', 'args'] };
-
 /** Microseconds an event. */
-async function referenceCost({ kind, count }: Load): Promise<number> {
+async function referenceCost(kind: 'forks' | 'execs'): Promise<number> {
   const reference = Direct.references(1);
   try {
-    await runLoad(kind, count / 10);
+    await runLoad(kind, counts[kind] / 10);
     const before = reference.cpuTime();
-    await runLoad(kind, count);
-    return perEvent(reference.cpuTime() - before, kind, count);
+    await runLoad(kind, counts[kind]);
+    return perEvent(reference.cpuTime() - before, kind, counts[kind]);
   } finally {
     await reference.stop();
   }
 }
 
-/** Microseconds an event, of the helper alone. */
-async function helperCost(
-  { kind, count, warmUp }: Load,
+/** Microseconds an event, of a helper alone that is warm. */
+async function helperCost(bus: Bus, kind: 'forks' | 'execs'): Promise<number> {
+  const before = bus.helperTime();
+  await runLoad(kind, counts[kind]);
+  const lost = lostOf(await bus.accounts(), kind, counts[kind]);
+  if (lost > 0) throw new Error(`${lost} events were lost`);
+  return perEvent(bus.helperTime() - before, kind, counts[kind]);
+}
+
+const measures: readonly (() => Promise<Measured>)[] = [
+  async () => ({
+    'forks, reference': await referenceCost('forks'),
+    'execs, reference': await referenceCost('execs'),
+  }),
+  async () =>
+    withBus({}, ['--config', noDetails], async (bus) => ({
+      'forks, helper, details off': await helperCost(bus, 'forks'),
+      'execs, helper, details off': await helperCost(bus, 'execs'),
+    })),
+  async () =>
+    withBus({ include: ['exe', 'args'] }, [], async (bus) => ({
+      'execs, helper, exe and args': await helperCost(bus, 'execs'),
+    })),
+];
+
+/** Measures with a helper and one subscriber that are warm. */
+async function withBus(
   options: WatchOptions,
-  ...args: string[]
-): Promise<number> {
+  args: readonly string[],
+  measure: (bus: Bus) => Promise<Measured>,
+): Promise<Measured> {
   const bus = await Bus.start(...args);
   try {
     await bus.subscribe(1, options);
-    await runLoad(kind, warmUp);
-    await bus.accounts();
-    const before = bus.helperTime();
-    await runLoad(kind, count);
-    const lost = lostOf(await bus.accounts(), kind, count);
-    if (lost > 0) throw new Error(`${lost} events were lost`);
-    return perEvent(bus.helperTime() - before, kind, count);
+    await warmUp(async () => bus.accounts());
+    return await measure(bus);
   } finally {
     await bus.stop();
   }
 }
 
 async function run(progress: (text: string) => void): Promise<Report> {
-  const figures = await alternate(
-    {
-      'forks, reference': async () => referenceCost(forks),
-      'forks, helper, details off': async () => helperCost(forks, everything, '--config', noDetails),
-      'execs, reference': async () => referenceCost(execs),
-      'execs, helper, details off': async () => helperCost(execs, everything, '--config', noDetails),
-      'execs, helper, exe and args': async () => helperCost(execs, withPrograms),
-    },
-    progress,
-  );
+  const figures = await alternate(measures, progress);
   const of = (name: string): number => {
     const [load] = name.split(',');
     return ratio(figures[name], figures[`${load}, reference`]);

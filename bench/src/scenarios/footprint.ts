@@ -3,13 +3,14 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { cpuTime, residentOf } from '../accounting.ts';
+import { lostOf } from '../exact.ts';
 import { Bus } from '../listeners.ts';
 import { runLoad } from '../load.ts';
 import type { Scenario } from '../scenario.ts';
 import { sized } from '../size.ts';
 
-/** Forks; each makes two events. */
-const total = sized(5_000_000, 5000);
+/** Forks, and as many threads, each of which makes two events; in steps. */
+const total = sized(2_500_000, 5000);
 const steps = 10;
 /** Seconds without a load. */
 const silence = sized(60, 2);
@@ -26,23 +27,27 @@ async function idleShare(pid: number): Promise<number> {
 /** The scenario `footprint`. */
 export const footprint: Scenario = {
   name: 'footprint',
-  about: `the helper’s memory and CPU time, idle and while ${(2 * total).toLocaleString('en-US')} events are told to a subscriber`,
+  about: `the helper’s memory and CPU time, idle and while ${(4 * total).toLocaleString('en-US')} events are told to a subscriber`,
   run: async (progress) => {
     const bus = await Bus.start();
     try {
-      await bus.subscribe(1);
+      await bus.subscribe(1, { threads: true });
       const idle = [await idleShare(bus.pid)];
+      let lost = 0;
       const figures: { events: number; rss: number; cpu: number }[] = [];
       for (let step = 1; step <= steps; step++) {
         const before = cpuTime([bus.pid]);
-        const { seconds } = await runLoad('forks', total / steps);
-        await bus.accounts();
+        let seconds = 0;
+        for (const kind of ['forks', 'threads'] as const) {
+          seconds += (await runLoad(kind, total / steps)).seconds;
+          lost += lostOf(await bus.accounts(), kind, total / steps);
+        }
         const cpu = (100 * (cpuTime([bus.pid]) - before)) / seconds;
-        figures.push({ events: (2 * step * total) / steps, rss: residentOf(bus.pid), cpu });
-        progress(`${((2 * step * total) / steps).toLocaleString('en-US')} events`);
+        const events = (4 * step * total) / steps;
+        figures.push({ events, rss: residentOf(bus.pid), cpu });
+        progress(`${events.toLocaleString('en-US')} events`);
       }
       idle.push(await idleShare(bus.pid));
-      const lost = await bus.lost();
       const warm = figures[1]?.rss ?? Number.NaN;
       const most = Math.max(...figures.slice(2).map(({ rss }) => rss));
       return {

@@ -2,65 +2,68 @@
  * What it costs that a command prints every event: with procbus, helper and command together, and with other tools.
  */
 import { Bus, Direct, quiet, type Listeners } from '../listeners.ts';
-import { perEvent, runLoad, type LoadKind } from '../load.ts';
+import { perEvent, runLoad, warmUp } from '../load.ts';
 import { isInstalled } from '../programs.ts';
-import { alternate, ratio, spread } from '../rounds.ts';
+import { alternate, ratio, spread, type Measured } from '../rounds.ts';
 import type { Report, Scenario } from '../scenario.ts';
 import { sized } from '../size.ts';
 
-interface Load {
-  readonly kind: LoadKind;
-  readonly count: number;
-}
-
-const loads: readonly Load[] = [
-  { kind: 'forks', count: sized(15_000, 500) },
-  { kind: 'execs', count: sized(3000, 100) },
-];
+/** Loads, and how many times. */
+const loads = { forks: sized(15_000, 500), execs: sized(3000, 100) } as const;
+const kinds = Object.keys(loads) as (keyof typeof loads)[];
 
 const others: Readonly<Record<string, string[]>> = { forkstat: ['-e', 'all'], extrace: [] };
 
-/** Microseconds of CPU time an event, of all programs involved. */
-async function costOf(listeners: Listeners, { kind, count }: Load): Promise<number> {
-  await runLoad(kind, count);
-  await quiet(listeners);
-  const before = listeners.cpuTime();
-  await runLoad(kind, count);
-  await quiet(listeners);
-  return perEvent(listeners.cpuTime() - before, kind, count);
+/** Microseconds of CPU time an event, of all programs involved, by load. */
+async function costOf(name: string, listeners: Listeners): Promise<Measured> {
+  const costs: Record<string, number> = {};
+  for (const kind of kinds) {
+    await quiet(listeners);
+    const before = listeners.cpuTime();
+    await runLoad(kind, loads[kind]);
+    await quiet(listeners);
+    costs[`${kind}, ${name}`] = perEvent(listeners.cpuTime() - before, kind, loads[kind]);
+  }
+  return costs;
 }
 
-async function costOfTool(tool: Direct, load: Load): Promise<number> {
+async function costOfTool(name: string, args: readonly string[]): Promise<Measured> {
+  const tool = Direct.tool(name, args);
   try {
-    return await costOf(tool, load);
+    for (const kind of kinds) await runLoad(kind, loads[kind] / 10);
+    return await costOf(name, tool);
   } finally {
     await tool.stop();
   }
 }
 
-async function costOfBus(load: Load): Promise<number> {
+async function costOfBus(): Promise<Measured> {
   const bus = await Bus.start();
   try {
     await bus.watch('--json');
-    const cost = await costOf(bus, load);
+    await warmUp(async () => quiet(bus));
+    const costs = await costOf('procbus', bus);
     const lost = await bus.lost();
     if (lost > 0) throw new Error(`${lost} events were lost`);
-    return cost;
+    return costs;
   } finally {
     await bus.stop();
   }
 }
 
 async function run(progress: (text: string) => void): Promise<Report> {
-  const measures: Record<string, () => Promise<number>> = {};
-  for (const load of loads) {
-    measures[`${load.kind}, procbus`] = async () => costOfBus(load);
-    for (const [name, args] of Object.entries(others)) {
-      if (isInstalled(name))
-        measures[`${load.kind}, ${name}`] = async () => costOfTool(Direct.tool(name, args), load);
-    }
-  }
-  const figures = await alternate(measures, progress);
+  const tools = Object.entries(others).filter(([name]) => isInstalled(name));
+  const figures = await alternate(
+    [
+      costOfBus,
+      ...tools.map(
+        ([name, args]) =>
+          async () =>
+            costOfTool(name, args),
+      ),
+    ],
+    progress,
+  );
   const targets = Object.keys(figures).flatMap((name) => {
     const [kind, tool] = name.split(', ');
     const share = ratio(figures[`${kind}, procbus`], figures[name]);
@@ -70,7 +73,11 @@ async function run(progress: (text: string) => void): Promise<Report> {
   });
   return {
     columns: ['load', 'µs of CPU an event'],
-    rows: Object.entries(figures).map(([name, values]) => [name, spread(values, 2)]),
+    rows: kinds.flatMap((kind) =>
+      Object.entries(figures)
+        .filter(([name]) => name.startsWith(kind))
+        .map(([name, values]) => [name, spread(values, 2)]),
+    ),
     targets,
     figures,
   };

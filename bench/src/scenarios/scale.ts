@@ -17,7 +17,7 @@ const mostPrograms = 8;
 
 /** Microseconds of the helper's CPU time an event. */
 async function costWith(bus: Bus): Promise<{ cost: number; lost: number }> {
-  await runLoad('forks', count);
+  await runLoad('forks', 3 * count);
   await bus.accounts();
   const before = bus.helperTime();
   await runLoad('forks', count);

@@ -32,7 +32,7 @@ export const startup: Scenario = {
     try {
       await promisify(execFile)(process.execPath, ['-e', '0']);
       const figures = await alternate(
-        { 'node -e 0': async () => timeOf(['-e', '0']), 'procbus watch': async () => timeOf(watch) },
+        [async () => ({ 'node -e 0': await timeOf(['-e', '0']), 'procbus watch': await timeOf(watch) })],
         progress,
       );
       const times = ratio(figures['procbus watch'], figures['node -e 0']);
