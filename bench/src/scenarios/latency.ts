@@ -35,7 +35,7 @@ async function ofProcbus(load: () => Promise<unknown>, first?: () => Promise<unk
   const bus = await Bus.start();
   try {
     await bus.subscribe(1, {}, { isTimed: true });
-    await runLoad('forks', sized(5000, 200));
+    await runLoad('forks', sized(36_000, 200));
     await bus.accounts();
     // Until the helper is at ease again: how it comes to rest is not what is measured.
     await delay(1000);

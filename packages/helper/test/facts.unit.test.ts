@@ -7,11 +7,18 @@ const none: RawImage = {
   args: undefined,
   exe: undefined,
   cwd: undefined,
-  comm: undefined,
-  uid: undefined,
+  person: undefined,
   cgroup: undefined,
 };
 const ofArgs = (bytes: Buffer): ReturnType<typeof decodeImage> => decodeImage({ ...none, args: bytes });
+
+/** A beginning of /proc/PID/status, behind the owner of that file. */
+function person(name: string | Buffer, users = '1000\t1000', owner = 1000): Buffer {
+  const text = `\nUmask:\t0022\nState:\tR (running)\nPid:\t7\nUid:\t${users}\t1000\t1000\nGid:\t100`;
+  const bytes = Buffer.concat([Buffer.from('....Name:\t'), Buffer.from(name), Buffer.from(text)]);
+  bytes.writeUInt32LE(owner, 0);
+  return bytes;
+}
 
 const id = '0123456789abcdef'.repeat(4);
 
@@ -22,8 +29,7 @@ describe('the facts of a program', () => {
         args: Buffer.from('make\0-j\0all\0'),
         exe: Buffer.from('/usr/bin/make'),
         cwd: Buffer.from('/src'),
-        comm: Buffer.from('make\n'),
-        uid: Buffer.from('1000'),
+        person: person('make'),
         cgroup: Buffer.from(`0::/system.slice/docker-${id}.scope\n`),
       }),
     ).toEqual({
@@ -48,8 +54,8 @@ describe('the facts of a program', () => {
   test.each<[string, Partial<RawImage>, string]>([
     ['the arguments alone', { args: Buffer.from('a\0') }, 'partial'],
     ['the program alone', { exe: Buffer.from('/a') }, 'partial'],
-    ['the name alone', { comm: Buffer.from('a\n') }, 'partial'],
-    ['no arguments, as a zombie has', { args: Buffer.of(), comm: Buffer.from('a\n') }, 'partial'],
+    ['the name alone', { person: person('a') }, 'partial'],
+    ['no arguments, as a zombie has', { args: Buffer.of(), person: person('a') }, 'partial'],
     ['arguments and program', { args: Buffer.from('a\0'), exe: Buffer.from('/a') }, 'complete'],
     ['only where it was', { cwd: Buffer.from('/'), cgroup: Buffer.from('0::/\n') }, 'gone'],
   ])('say how far they could be read: %s', (_what, raw, detail) => {
@@ -60,12 +66,22 @@ describe('the facts of a program', () => {
     expect(ofArgs(Buffer.from('/usr/bin/a-very-long-program-name\0-x\0')).comm).toBe('a-very-long-pro');
   });
 
-  test('have a name with any bytes but the line feed behind it', () => {
-    const named = (bytes: Buffer): string => decodeImage({ ...none, comm: bytes }).comm;
-    expect(named(Buffer.from('a (b) c\n'))).toBe('a (b) c');
-    expect(named(Buffer.from('a\nb\n'))).toBe('a\nb');
-    expect(named(Buffer.from('\n'))).toBe('');
-    expect(named(Buffer.from([0xff, 0x41, 0x0a]))).toBe('\u{fffd}A');
+  test('have a name with any bytes, two of which the kernel escapes', () => {
+    const named = (name: string | Buffer): string => decodeImage({ ...none, person: person(name) }).comm;
+    expect(named('a (b) c')).toBe('a (b) c');
+    expect(named('a\\nb\\\\n')).toBe('a\nb\\n');
+    expect(named('Uid:\t7\t7')).toBe('Uid:\t7\t7');
+    expect(named('')).toBe('');
+    expect(named(Buffer.from([0xff, 0x41]))).toBe('\u{fffd}A');
+  });
+
+  test.each<[string, string, number, number | undefined]>([
+    ['the user, who may look into it', '1000\t1000', 1000, 1000],
+    ['nobody, where another one may: it was begun before', '1000\t1000', 0, undefined],
+    ['nobody, where it is not known who may', '1000\t1000', 0xffffffff, undefined],
+    ['the user, while it acts for another one', '1000\t0', 0, 1000],
+  ])('name as who has begun it %s', (_what, users, owner, begunBy) => {
+    expect(decodeImage({ ...none, person: person('a', users, owner) }).begunBy).toBe(begunBy);
   });
 });
 

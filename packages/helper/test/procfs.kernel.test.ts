@@ -10,7 +10,7 @@ import { temporaryDirectory } from '../../../test/support/procbus.ts';
 import { Program, run } from '../../../test/support/program.ts';
 import { kernelSuite, needsProgram } from '../../../test/support/requirements.ts';
 import { monotonicTime } from '../src/libc.ts';
-import { imageFiles, readImage, readProcess, startPrecision } from '../src/processes/facts.ts';
+import { decodeImage, imageFiles, readImage, readProcess, startPrecision } from '../src/processes/facts.ts';
 import { argsLimit, listPids, readIds, readRaw, readStat } from '../src/processes/procfs.ts';
 
 const cat = realpathSync('/bin/cat');
@@ -20,9 +20,14 @@ function wait(args: readonly string[] = [], options: ConstructorParameters<typeo
   return new Program('/bin/cat', ['-', ...args], options);
 }
 
+/** Who has begun a program that has begun just now, as the threads read it. */
+function begunByInTime(pid: number): number | undefined {
+  return decodeImage({ person: readRaw(pid, 'person') }).begunBy;
+}
+
 const kthreadd = 2;
 /** In a container pid 2 is anybody. */
-const hasKernelThreads = readRaw(kthreadd, 'comm')?.toString() === 'kthreadd\n';
+const hasKernelThreads = readStat(kthreadd)?.comm === 'kthreadd';
 
 kernelSuite('/proc', [], () => {
   test('tells program, arguments, name and directory of a process', () => {
@@ -61,17 +66,17 @@ kernelSuite('/proc', [], () => {
     await until('the program', () => readImage(pid).exe === cat);
     expect(readProcess(pid)?.facts).toMatchObject({ uid: 1234, begunBy: 1234 });
     expect(readImage(pid).begunBy).toBe(1234);
-    expect(readRaw(pid, 'uid')?.toString()).toBe('1234');
+    expect(begunByInTime(pid)).toBe(1234);
     const ofRoot = wait().pid;
     expect(readProcess(ofRoot)?.facts).toMatchObject({ uid: 0, begunBy: 0 });
-    expect(readRaw(ofRoot, 'uid')?.toString()).toBe('0');
+    expect(begunByInTime(ofRoot)).toBe(0);
   });
 
   test('cannot tell later who began a program that acts for somebody else, though in time', async () => {
     const { pid } = new Program('setpriv', ['--ruid=1234', '--euid=1235', '--clear-groups', '/bin/cat']);
     await until('the program', () => readImage(pid).exe === cat);
     expect(readProcess(pid)?.facts).toMatchObject({ uid: 1234, euid: 1235, begunBy: undefined });
-    expect(readRaw(pid, 'uid')?.toString()).toBe('1234');
+    expect(begunByInTime(pid)).toBe(1234);
   });
 
   test('says when it has read', () => {
@@ -92,16 +97,24 @@ kernelSuite('/proc', [], () => {
     expect(found).toMatchObject({ ppid: process.pid, facts: { sid: pid, tty: 0 } });
   });
 
-  test.each(['a b', ') R 1 (x', '(((', ')', 'sp  ace', 'tab\t) ', 'é)€ 7 (', ''])(
-    'is understood whatever a process calls itself: %j',
-    (name) => {
-      const { title } = process;
-      onTestFinished(() => void (process.title = title));
-      process.title = name;
-      expect(readStat(process.pid)).toMatchObject({ comm: name, ppid: process.ppid, isOver: false });
-      expect(readImage(process.pid).comm).toBe(name);
-    },
-  );
+  test.each([
+    'a b',
+    ') R 1 (x',
+    '(((',
+    ')',
+    'sp  ace',
+    'tab\t) ',
+    'é)€ 7 (',
+    'back\\slash\\n\n',
+    '\nUid:\t7\t7\t',
+    '',
+  ])('is understood whatever a process calls itself: %j', (name) => {
+    const { title } = process;
+    onTestFinished(() => void (process.title = title));
+    process.title = name;
+    expect(readStat(process.pid)).toMatchObject({ comm: name, ppid: process.ppid, isOver: false });
+    expect(readImage(process.pid).comm).toBe(name);
+  });
 
   test('names a program by the name it was called with', () => {
     const link = join(temporaryDirectory(), 'a longer (name) than fits');
@@ -184,7 +197,7 @@ kernelSuite('/proc, of a process that has become another user’s', [needsProgra
 
   test('does not do so either where it is read in time', async () => {
     const { pid } = await new Program(actor(), ['become', '1234', '1234']).says('become');
-    expect(readRaw(pid, 'uid')).toBeUndefined();
+    expect(begunByInTime(pid)).toBeUndefined();
   });
 });
 

@@ -8,6 +8,7 @@ const c = {
   read: native<number>('long read(int fd, void *data, size_t length)'),
   readlink: native<number>('long readlink(const void *path, void *data, size_t length)'),
   close: native<number>('int close(int fd)'),
+  statx: native<number>('int statx(int directory, const void *path, int flags, uint32_t mask, void *status)'),
   eventfd: native<number>('int eventfd(uint32_t value, int flags)'),
   memfdCreate: native<number>('int memfd_create(const char *name, uint32_t flags)'),
   poll: native<number>('int poll(void *descriptors, ulong count, int timeout)'),
@@ -41,6 +42,17 @@ export function readLink(path: bigint, data: bigint, limit: number): number | un
   const bytes = c.readlink(path, data, limit);
   return bytes < 0 ? undefined : bytes;
 }
+
+/** statx(2): the user whose a file is, `path` as {@link readFile} has it; undefined where it cannot be seen. */
+export function fileOwner(path: bigint): number | undefined {
+  const AT_FDCWD = -100;
+  const STATX_UID = 8;
+  // stx_uid is the sixth word.
+  return c.statx(AT_FDCWD, path, 0, STATX_UID, fileStatus) === 0 ? fileStatus[5] : undefined;
+}
+
+/** A `struct statx`. */
+const fileStatus = new Uint32Array(64);
 
 /** eventfd(2): a descriptor that becomes readable when somebody writes to it. */
 export function openEventfd(): number {

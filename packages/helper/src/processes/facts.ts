@@ -9,10 +9,10 @@ import { argsLimit, ownerOf, readIds, readRaw, readStat, type RawFile } from './
 const tick = 10_000_000n; // ns; the kernel's USER_HZ is 100 on every architecture we run on
 
 /**
- * What to read of a program, the most fleeting first: all before the name go with its last thread. Behind all
- * that is the user's, the user: whoever it is then has been so while the rest was read.
+ * What to read of a program, the most fleeting first: all before the person go with its last thread. That one is
+ * behind all that is the user's: whoever it is then has been so while the rest was read.
  */
-export const imageFiles: readonly RawFile[] = ['args', 'exe', 'cwd', 'comm', 'uid', 'cgroup'];
+export const imageFiles: readonly RawFile[] = ['args', 'exe', 'cwd', 'person', 'cgroup'];
 
 /** The files of {@link imageFiles} as bytes, where they could be read. */
 export type RawImage = Readonly<Partial<Record<RawFile, Buffer | undefined>>>;
@@ -38,19 +38,19 @@ export function decodeImage(raw: RawImage): Image {
   // A zombie and a kernel thread have an empty file, and no arguments.
   const argsBytes = raw.args?.length === 0 ? undefined : raw.args;
   const args = argsBytes === undefined ? undefined : splitArguments(argsBytes);
-  const comm = raw.comm?.toString('utf8', 0, raw.comm.length - 1);
+  const person = raw.person === undefined ? undefined : decodePerson(raw.person);
   const place = placeOf(raw.cgroup?.toString());
   const truncated = argsBytes !== undefined && argsBytes.length > argsLimit;
   return {
-    comm: comm ?? args?.[0]?.split('/').at(-1)?.slice(0, 15) ?? '',
+    comm: person?.comm ?? args?.[0]?.split('/').at(-1)?.slice(0, 15) ?? '',
     exe: raw.exe?.toString(),
     args,
     argsTruncated: truncated ? true : undefined,
     cwd: raw.cwd?.toString(),
     cgroup: place.cgroup,
     container: place.container,
-    begunBy: raw.uid === undefined ? undefined : Number(raw.uid.toString('latin1')),
-    detail: detailOf(args !== undefined, raw.exe !== undefined, comm !== undefined),
+    begunBy: person?.begunBy,
+    detail: detailOf(args !== undefined, raw.exe !== undefined, person !== undefined),
   };
 }
 
@@ -61,9 +61,35 @@ function splitArguments(bytes: Buffer): string[] {
   return bytes.toString('utf8', 0, end).split('\0');
 }
 
-function detailOf(args: boolean, exe: boolean, comm: boolean): Facts['detail'] {
+/** What the bytes of `person` tell, see {@link readRaw}. */
+interface Person {
+  readonly comm: string;
+  /**
+   * The real user, where it is that of who began the program: not after a setuid(2) without an exec. While real and
+   * effective user differ, as in `sudo`, nobody can say.
+   */
+  readonly begunBy: number | undefined;
+}
+
+/** Makes text and numbers of the bytes of `person`. */
+function decodePerson(bytes: Buffer): Person {
+  const text = bytes.toString('utf8', 4);
+  const name = text.slice('Name:\t'.length, text.indexOf('\n'));
+  const users = text.slice(text.indexOf('\nUid:\t') + '\nUid:\t'.length);
+  const [uid = '', euid] = users.split('\t', 2);
+  const isOwn = uid !== euid || bytes.readUInt32LE(0) === Number(uid);
+  return { comm: unescaped(name), begunBy: isOwn ? Number(uid) : undefined };
+}
+
+/** The kernel escapes these two in a name, and nothing else. */
+function unescaped(name: string): string {
+  if (!name.includes('\\')) return name;
+  return name.replaceAll(/\\([n\\])/g, (_, escaped) => (escaped === 'n' ? '\n' : '\\'));
+}
+
+function detailOf(args: boolean, exe: boolean, person: boolean): Facts['detail'] {
   if (args && exe) return 'complete';
-  return args || exe || comm ? 'partial' : 'gone';
+  return args || exe || person ? 'partial' : 'gone';
 }
 
 /** All that /proc tells of a process. */

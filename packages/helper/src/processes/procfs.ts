@@ -6,8 +6,8 @@
  * written into such memory too, as all this happens within the half millisecond that a short
  * process lives.
  */
-import { readdirSync, statSync } from 'node:fs';
-import { allocate, readFile, readLink, type NativeMemory } from '../libc.ts';
+import { readdirSync } from 'node:fs';
+import { allocate, fileOwner, readFile, readLink, type NativeMemory } from '../libc.ts';
 
 /** Bytes of arguments that are kept. */
 export const argsLimit = 4096;
@@ -21,20 +21,24 @@ function textMemory(bytes: number): NativeMemory & { readonly bytes: Buffer } {
   return { ...memory, bytes: Buffer.from(memory.buffer) };
 }
 
+/** Writes a path; returns its address. */
+function pathOf(pid: number, file: string): bigint {
+  path.bytes.write(`/proc/${pid}/${file}\0`, 'latin1');
+  return path.address;
+}
+
 /** Puts the beginning of a file of a process into `content`; returns how many bytes. */
 function read(pid: number, file: string, limit: number): number | undefined {
-  path.bytes.write(`/proc/${pid}/${file}\0`, 'latin1');
-  return readFile(path.address, content.address, limit);
+  return readFile(pathOf(pid, file), content.address, limit);
 }
 
 /** Puts what a link of a process leads to into `content`; returns how many bytes. */
 function follow(pid: number, link: string): number | undefined {
-  path.bytes.write(`/proc/${pid}/${link}\0`, 'latin1');
-  return readLink(path.address, content.address, 4096);
+  return readLink(pathOf(pid, link), content.address, 4096);
 }
 
 /** What of a program is read as bytes, see {@link readRaw}. */
-export type RawFile = 'args' | 'exe' | 'comm' | 'uid' | 'cgroup' | 'cwd';
+export type RawFile = 'args' | 'exe' | 'cwd' | 'person' | 'cgroup';
 
 /**
  * Reads a fact of a program as the bytes it is, for those that will decode it later.
@@ -42,34 +46,33 @@ export type RawFile = 'args' | 'exe' | 'comm' | 'uid' | 'cgroup' | 'cwd';
  * @returns a view of shared memory, valid until the next read
  */
 export function readRaw(pid: number, file: RawFile): Buffer | undefined {
-  if (file === 'uid') return realUid(pid);
   const bytes = rawReaders[file](pid);
   return bytes === undefined ? undefined : content.bytes.subarray(0, bytes);
 }
 
-/**
- * The real user id, as digits, where it is that of who began the program: not after a setuid(2) without an exec.
- * While real and effective user differ, as in `sudo`, nobody can say.
- */
-function realUid(pid: number): Buffer | undefined {
-  const bytes = read(pid, 'status', 1024);
-  if (bytes === undefined) return undefined;
-  const at = content.bytes.indexOf(uidLine) + uidLine.length;
-  const [uid = '', euid] = content.bytes.toString('latin1', at, content.bytes.indexOf(0x0a, at)).split('\t');
-  if (uid === euid && ownerOf(pid) !== Number(uid)) return undefined;
-  return content.bytes.subarray(at, at + uid.length);
-}
-
-const uidLine = Buffer.from('\nUid:\t');
-
-const rawReaders: Readonly<Record<Exclude<RawFile, 'uid'>, (pid: number) => number | undefined>> = {
+const rawReaders: Readonly<Record<RawFile, (pid: number) => number | undefined>> = {
   // One byte more than is kept tells whether there is more.
   args: (pid) => read(pid, 'cmdline', argsLimit + 1),
   exe: (pid) => follow(pid, 'exe'),
-  comm: (pid) => read(pid, 'comm', 64),
-  cgroup: (pid) => read(pid, 'cgroup', 4096),
   cwd: (pid) => follow(pid, 'cwd'),
+  person: readPerson,
+  cgroup: (pid) => read(pid, 'cgroup', 4096),
 };
+
+/** Bytes of /proc/PID/status that hold all until the user, whatever the name is. */
+const personLimit = 192;
+/** In front of them: the owner of that file, see {@link ownerOf}; or this, which no user is. */
+const noOwner = 0xffffffff;
+const behindOwner = content.address + 4n;
+
+/** What a process is called, and whose it is: as `decodeImage` reads it. */
+function readPerson(pid: number): number | undefined {
+  const bytes = readFile(pathOf(pid, 'status'), behindOwner, personLimit);
+  if (bytes === undefined) return undefined;
+  // Behind it: who may look into the process then has been able to while the rest was read.
+  content.bytes.writeUInt32LE(fileOwner(path.address) ?? noOwner, 0);
+  return 4 + bytes;
+}
 
 /** What /proc/PID/stat tells. */
 export interface Stat {
@@ -112,11 +115,7 @@ export function readStat(pid: number): Stat | undefined {
  * in prctl(2).
  */
 export function ownerOf(pid: number): number | undefined {
-  try {
-    return statSync(`/proc/${pid}/status`, { throwIfNoEntry: false })?.uid;
-  } catch {
-    return undefined; // It has gone meanwhile, or is hidden.
-  }
+  return fileOwner(pathOf(pid, 'status'));
 }
 
 /** Real and effective ids. */
