@@ -29,13 +29,13 @@ const oneInRare = sized(100, 10);
  * another kind of event comes, and some seconds later V8 gives back what it took to begin: a third of what they take,
  * until that is over.
  *
- * @param oneInRare - as for a load
+ * @param rare - whether only what is rare is told: so then all is
  */
-async function warmUpAll(bus: Bus, size: number, oneInRare = 0): Promise<void> {
+async function warmUpAll(bus: Bus, size: number, rare = false): Promise<void> {
   const share = size === most ? 1 : 0.25;
   for (let round = 0; round < 2; round++) {
     for (const [kind, count] of warmUps) {
-      await runLoad(kind, share * count, oneInRare);
+      await runLoad(kind, share * count, rare ? 1 : 0);
       await bus.accounts();
     }
   }
@@ -131,7 +131,7 @@ async function runSelective(progress: (text: string) => void): Promise<Report> {
     const bus = await Bus.start();
     try {
       await bus.subscribe(most, rareOnly);
-      await warmUpAll(bus, most, 1);
+      await warmUpAll(bus, most, true);
       await rates.measure(`${most} × procbus, 1 % each`, {
         rare: true,
         after: async (kind, count) => {
