@@ -51,7 +51,7 @@ export async function runLoad(kind: LoadKind, count: number, oneInRare = 0): Pro
  * @param done - waits until all have done with one of them
  */
 export async function warmUp(done: () => Promise<unknown>): Promise<void> {
-  await runLoad('forks', sized(36_000, 500));
+  await runLoad('forks', sized(30_000, 500));
   await done();
   await runLoad('execs', sized(4000, 100));
   await done();

@@ -11,7 +11,7 @@ import { sized } from '../size.ts';
 
 const loads: readonly [kind: LoadKind, count: number][] = [
   ['forks', sized(4000, 300)],
-  ['threads', sized(20_000, 1000)],
+  ['threads', sized(14_000, 1000)],
 ];
 const warmUps: typeof loads = [
   ['forks', sized(7000, 200)],

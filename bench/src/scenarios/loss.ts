@@ -19,13 +19,13 @@ export const loss: Scenario = {
     try {
       await bus.subscribe(subscribers, { threads: true });
       // As fast as it will be: who subscribes has to be warm.
-      await runLoad('threads', sized(60_000, 2000));
+      await runLoad('threads', sized(40_000, 2000));
       await bus.accounts();
       const { rate } = await runLoad('threads', sized(20_000, 2000));
       await bus.accounts();
       progress(`about ${Math.round(rate).toLocaleString('en-US')} threads a second`);
       // A little more: it may get faster.
-      const count = Math.round(1.2 * rate * seconds);
+      const count = Math.round(1.1 * rate * seconds);
       const run = await runLoad('threads', count);
       const toSubscribers = lostOf(await bus.accounts(), 'threads', count);
       const anywhere = await bus.lost();
