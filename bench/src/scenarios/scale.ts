@@ -6,6 +6,7 @@ import { once } from 'node:events';
 import { lostOf } from '../exact.ts';
 import { Bus } from '../listeners.ts';
 import { loadProgram, runLoad } from '../load.ts';
+import { inRepository } from '../programs.ts';
 import type { Report, Scenario } from '../scenario.ts';
 import { sized } from '../size.ts';
 
@@ -26,7 +27,7 @@ async function costWith(bus: Bus): Promise<{ cost: number; lost: number }> {
 }
 
 async function withSubscribers(number: number): Promise<{ cost: number; lost: number }> {
-  const bus = await Bus.start();
+  const bus = await Bus.start('--config', inRepository('bench/many.toml'));
   try {
     const programs = Math.min(number, mostPrograms);
     await bus.subscribe(programs, {}, { connections: number / programs });
