@@ -5,20 +5,26 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { cpuTime, residentOf } from '../accounting.ts';
 import { lostOf } from '../exact.ts';
 import { Bus } from '../listeners.ts';
-import { runLoad } from '../load.ts';
+import { runLoad, type LoadKind } from '../load.ts';
 import type { Scenario } from '../scenario.ts';
 import { sized } from '../size.ts';
 
-/** Forks, and as many threads, each of which makes two events; in steps. */
-const total = sized(2_500_000, 5000);
+/** Each makes two events. They come in steps, some of the first and then some of the second. */
+const loads: readonly [kind: LoadKind, count: number][] = [
+  ['forks', sized(1_000_000, 2000)],
+  ['threads', sized(4_000_000, 8000)],
+];
+const total = 2 * loads.reduce((sum, [, count]) => sum + count, 0);
 const steps = 10;
 /** Seconds without a load. */
-const silence = sized(60, 2);
+const silence = sized(30, 2);
+/** Seconds that V8 collects garbage for, on and on, when there is little to do for the first time. */
+const tidying = sized(40, 0.1);
 
 /** % of a CPU that a process takes while nothing happens. */
 async function idleShare(pid: number): Promise<number> {
   // What the last load has left to do is not idleness.
-  await delay(sized(5000, 100));
+  await delay(1000 * tidying);
   const before = cpuTime([pid]);
   await delay(silence * 1000);
   return (100 * (cpuTime([pid]) - before)) / silence;
@@ -27,7 +33,7 @@ async function idleShare(pid: number): Promise<number> {
 /** The scenario `footprint`. */
 export const footprint: Scenario = {
   name: 'footprint',
-  about: `the helper’s memory and CPU time, idle and while ${(4 * total).toLocaleString('en-US')} events are told to a subscriber`,
+  about: `the helper’s memory and CPU time, idle and while ${total.toLocaleString('en-US')} events are told to a subscriber`,
   run: async (progress) => {
     const bus = await Bus.start();
     try {
@@ -38,12 +44,12 @@ export const footprint: Scenario = {
       for (let step = 1; step <= steps; step++) {
         const before = cpuTime([bus.pid]);
         let seconds = 0;
-        for (const kind of ['forks', 'threads'] as const) {
-          seconds += (await runLoad(kind, total / steps)).seconds;
-          lost += lostOf(await bus.accounts(), kind, total / steps);
+        for (const [kind, count] of loads) {
+          seconds += (await runLoad(kind, count / steps)).seconds;
+          lost += lostOf(await bus.accounts(), kind, count / steps);
         }
         const cpu = (100 * (cpuTime([bus.pid]) - before)) / seconds;
-        const events = (4 * step * total) / steps;
+        const events = (step * total) / steps;
         figures.push({ events, rss: residentOf(bus.pid), cpu });
         progress(`${events.toLocaleString('en-US')} events`);
       }
