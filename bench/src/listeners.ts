@@ -21,6 +21,9 @@ export interface Listeners {
   stop(): Promise<void>;
 }
 
+/** ms after which a program that does not answer has failed. */
+const patience = 60_000;
+
 /** The least that CPU time is told in, in seconds, with room for rounding. */
 const tick = 0.011;
 
@@ -81,14 +84,14 @@ class Subscribers {
     const child = fork(fileURLToPath(new URL('subscriber.js', import.meta.url)));
     const subscribers = new Subscribers(child, order.connections);
     child.send(order);
-    await once(child, 'message');
+    await once(child, 'message', { signal: AbortSignal.timeout(patience) });
     return subscribers;
   }
 
   /** What all connections were told of the load that has ended. */
   async accounts(): Promise<Account[]> {
     while (this.#accounts.length < this.#connections) {
-      await once(this.child, 'message', { signal: AbortSignal.timeout(60_000) });
+      await once(this.child, 'message', { signal: AbortSignal.timeout(patience) });
     }
     return this.#accounts.splice(0);
   }
