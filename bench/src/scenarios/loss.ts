@@ -33,11 +33,7 @@ export const loss: Scenario = {
         columns: ['', 'of all', 'a second'],
         rows: [
           ['seconds', passed.toFixed(0), ''],
-          [
-            'events',
-            events.toLocaleString('en-US'),
-            Math.round(events / passed).toLocaleString('en-US'),
-          ],
+          ['events', events.toLocaleString('en-US'), Math.round(events / passed).toLocaleString('en-US')],
           ['lost', String(anywhere), ''],
           ['told to be lost, by all subscribers', String(toSubscribers), ''],
         ],
