@@ -17,7 +17,7 @@ const loads: readonly [kind: LoadKind, count: number][] = [
 const total = 2 * loads.reduce((sum, [, count]) => sum + count, 0);
 const steps = 10;
 /** Seconds without a load. */
-const silence = sized(30, 2);
+const silence = sized(120, 2);
 /** Seconds that V8 collects garbage for, on and on, when there is little to do for the first time. */
 const tidying = sized(40, 0.1);
 
