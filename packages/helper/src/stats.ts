@@ -156,7 +156,7 @@ function foremost<T extends { readonly queuedBytes: number }>(all: readonly T[])
 
 /**
  * How often the event loop is looked at, in ms. At 100 a helper that has nothing to do takes 0.08 % of a
- * CPU for it, which is half of all that it takes then.
+ * CPU for it, at 20 it would be 0.4 %.
  */
 const resolution = 500;
 

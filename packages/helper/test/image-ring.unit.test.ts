@@ -144,16 +144,16 @@ describe('a ring of images', () => {
     expect(reader.read()).toEqual(recordOf(101, 101));
   });
 
-  test('of the usual size holds 1,900 ordinary programs', () => {
+  test('of the usual size holds two thousand ordinary programs', () => {
     const ring = new ImageRing();
-    const ordinary = { args: 60, exe: 20, cwd: 30, person: 190, cgroup: 200 };
-    for (let pid = 1; pid <= 1900; pid++) write(ring, recordOf(pid, pid & 0xff, ordinary));
+    const ordinary = { args: 60, exe: 20, cwd: 30, person: 120, cgroup: 200 };
+    for (let pid = 1; pid <= 2000; pid++) write(ring, recordOf(pid, pid & 0xff, ordinary));
     let count = 0;
     for (let next = ring.read(); next !== undefined; next = ring.read()) {
       count++;
       expect(next.pid).toBe(count);
     }
-    expect(count).toBe(1900);
+    expect(count).toBe(2000);
   });
 
   test('tells a file that could not be read from one that is empty', () => {

@@ -70,6 +70,8 @@ kernelSuite('/proc', [], () => {
     const ofRoot = wait().pid;
     expect(readProcess(ofRoot)?.facts).toMatchObject({ uid: 0, begunBy: 0 });
     expect(begunByInTime(ofRoot)).toBe(0);
+    // No more than that: a ring has to hold many.
+    expect(readRaw(ofRoot, 'person')?.length).toBeLessThanOrEqual(120);
   });
 
   test('cannot tell later who began a program that acts for somebody else, though in time', async () => {

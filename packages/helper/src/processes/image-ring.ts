@@ -10,7 +10,7 @@
 import { imageFiles, type RawImage } from './facts.ts';
 import type { RawFile } from './procfs.ts';
 
-/** Bytes for records, a power of two: those of some 1,900 ordinary programs, or 50 of the largest. */
+/** Bytes for records, a power of two: those of some 2,000 ordinary programs, or 50 of the largest. */
 const ringBytes = 1024 * 1024;
 
 /** At the beginning of the memory: how many bytes were ever written, and how many were read. */

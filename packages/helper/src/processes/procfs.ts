@@ -64,6 +64,8 @@ const personLimit = 192;
 /** In front of them: the owner of that file, see {@link ownerOf}; or this, which no user is. */
 const noOwner = 0xffffffff;
 const behindOwner = content.address + 4n;
+/** Where they end: what follows is of no use, and would take room in a ring. */
+const behindUser = Buffer.from('\nGid:');
 
 /** What a process is called, and whose it is: as `decodeImage` reads it. */
 function readPerson(pid: number): number | undefined {
@@ -71,7 +73,8 @@ function readPerson(pid: number): number | undefined {
   if (bytes === undefined) return undefined;
   // Behind it: who may look into the process then has been able to while the rest was read.
   content.bytes.writeUInt32LE(fileOwner(path.address) ?? noOwner, 0);
-  return 4 + bytes;
+  const end = content.bytes.subarray(0, 4 + bytes).indexOf(behindUser, 4);
+  return end < 0 ? 4 + bytes : end;
 }
 
 /** What /proc/PID/stat tells. */
