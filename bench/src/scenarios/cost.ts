@@ -10,34 +10,32 @@ import { alternate, ratio, spread, type Measured } from '../rounds.ts';
 import type { Report, Scenario } from '../scenario.ts';
 import { sized } from '../size.ts';
 
-const counts: Readonly<Record<'forks' | 'execs', number>> = {
-  forks: sized(10_000, 500),
-  execs: sized(3000, 100),
-};
+/** Loads, and how many times. */
+const loads = { forks: sized(10_000, 500), execs: sized(3000, 100) } as const;
 
 /** With it, nobody is told of programs. */
 const noDetails = inRepository('bench/no-details.toml');
 
 /** Microseconds an event. */
-async function referenceCost(kind: 'forks' | 'execs'): Promise<number> {
+async function referenceCost(kind: keyof typeof loads): Promise<number> {
   const reference = Direct.references(1);
   try {
-    await runLoad(kind, counts[kind] / 10);
+    await runLoad(kind, loads[kind] / 10);
     const before = reference.cpuTime();
-    await runLoad(kind, counts[kind]);
-    return perEvent(reference.cpuTime() - before, kind, counts[kind]);
+    await runLoad(kind, loads[kind]);
+    return perEvent(reference.cpuTime() - before, kind, loads[kind]);
   } finally {
     await reference.stop();
   }
 }
 
 /** Microseconds an event, of a helper alone that is warm. */
-async function helperCost(bus: Bus, kind: 'forks' | 'execs'): Promise<number> {
+async function helperCost(bus: Bus, kind: keyof typeof loads): Promise<number> {
   const before = bus.helperTime();
-  await runLoad(kind, counts[kind]);
-  const lost = lostOf(await bus.accounts(), kind, counts[kind]);
+  await runLoad(kind, loads[kind]);
+  const lost = lostOf(await bus.accounts(), kind, loads[kind]);
   if (lost > 0) throw new Error(`${lost} events were lost`);
-  return perEvent(bus.helperTime() - before, kind, counts[kind]);
+  return perEvent(bus.helperTime() - before, kind, loads[kind]);
 }
 
 const measures: readonly (() => Promise<Measured>)[] = [
