@@ -3,7 +3,8 @@
  */
 import { isMap, unpack } from './codec.ts';
 import { ProcbusError } from './errors.ts';
-import { eventTypes, isoTime, type EventType, type ProcessEvent } from './event.ts';
+import { EventClock } from './event-clock.ts';
+import { eventTypes, type EventType, type ProcessEvent } from './event.ts';
 import { processFromWire, type Circumstances, type Detail, type ProcessInfo } from './process.ts';
 import { Unpacker } from './unpacker.ts';
 import { decodeWaitStatus } from './wait-status.ts';
@@ -52,7 +53,7 @@ export class EventReader {
   left: number;
   readonly clockOffset: bigint;
   readonly #unpacker: Unpacker;
-  readonly #clock: Clock;
+  readonly #clock: EventClock;
 
   /**
    * @param bytes - a packed array of events, as {@link EventWriter} makes it, whole
@@ -63,7 +64,7 @@ export class EventReader {
     this.#unpacker = new Unpacker(bytes);
     this.left = this.#unpacker.array();
     this.clockOffset = clockOffset;
-    this.#clock = new Clock(clockOffset);
+    this.#clock = new EventClock(clockOffset);
   }
 
   /**
@@ -225,57 +226,6 @@ const extraFields: Readonly<Record<EventType, number>> = {
   comm: 1,
   coredump: 1,
 };
-
-/** Times as texts. Most events come within the same second as the one before. */
-class Clock {
-  readonly #offset: bigint;
-  readonly #offsetSeconds: number;
-  readonly #offsetRest: number;
-  kernelTime = '';
-  time = '';
-
-  constructor(offset: bigint) {
-    this.#offset = offset;
-    this.#offsetSeconds = Number(offset / 1_000_000_000n);
-    this.#offsetRest = Number(offset % 1_000_000_000n);
-  }
-
-  /** Reads a time of CLOCK_MONOTONIC, in ns; returns itself. */
-  read(unpacker: Unpacker): this {
-    const { at } = unpacker;
-    const ns = unpacker.number();
-    // After 104 days a number is no longer exact.
-    if (!Number.isSafeInteger(ns) || ns < 0 || this.#offsetRest < 0) {
-      unpacker.at = at;
-      const exact = unpacker.int64();
-      this.kernelTime = String(exact);
-      this.time = isoTime(exact + this.#offset);
-      return this;
-    }
-    this.kernelTime = String(ns);
-    let seconds = Math.floor(ns / 1e9);
-    let rest = ns - seconds * 1e9 + this.#offsetRest;
-    seconds += this.#offsetSeconds;
-    if (rest >= 1e9) {
-      rest -= 1e9;
-      seconds++;
-    }
-    this.time = `${secondOf(seconds)}${String(1_000_000 + Math.floor(rest / 1000)).slice(1)}Z`;
-    return this;
-  }
-}
-
-let lastSecond = Number.NaN;
-let lastText = '';
-
-/** A second since 1970 as ISO 8601, up to the point before its fraction. */
-function secondOf(seconds: number): string {
-  if (seconds !== lastSecond) {
-    lastSecond = seconds;
-    lastText = new Date(seconds * 1000).toISOString().slice(0, -4);
-  }
-  return lastText;
-}
 
 /** Adds what is not told with every event. */
 function withRest<Event extends ProcessEvent>(event: Event, told: Circumstances): Event {
