@@ -84,16 +84,24 @@ class Subscribers {
     const child = fork(fileURLToPath(new URL('subscriber.js', import.meta.url)));
     const subscribers = new Subscribers(child, order.connections);
     child.send(order);
-    await once(child, 'message', { signal: AbortSignal.timeout(patience) });
+    await subscribers.#answer('whether it is ready');
     return subscribers;
   }
 
   /** What all connections were told of the load that has ended. */
   async accounts(): Promise<Account[]> {
     while (this.#accounts.length < this.#connections) {
-      await once(this.child, 'message', { signal: AbortSignal.timeout(patience) });
+      await this.#answer('what it was told: it has failed, or has lost where the load begins or ends');
     }
     return this.#accounts.splice(0);
+  }
+
+  async #answer(what: string): Promise<void> {
+    try {
+      await once(this.child, 'message', { signal: AbortSignal.timeout(patience) });
+    } catch (error) {
+      throw new Error(`a program of subscribers has not said for ${patience / 1000} s ${what}`, { cause: error });
+    }
   }
 
   async stop(): Promise<void> {
