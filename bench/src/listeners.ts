@@ -100,7 +100,9 @@ class Subscribers {
     try {
       await once(this.child, 'message', { signal: AbortSignal.timeout(patience) });
     } catch (error) {
-      throw new Error(`a program of subscribers has not said for ${patience / 1000} s ${what}`, { cause: error });
+      throw new Error(`a program of subscribers has not said for ${patience / 1000} s ${what}`, {
+        cause: error,
+      });
     }
   }
 
