@@ -3,10 +3,12 @@
  *
  *   reference           counts until SIGTERM, and prints how many there were and how often the kernel dropped some
  *   reference timed     ends with the load, and prints for each event since it began how late it came, in ns
+ *   reference deaf      has the kernel drop all of it by a filter: what it takes that somebody listens at all
  */
 #include <errno.h>
 #include <linux/cn_proc.h>
 #include <linux/connector.h>
+#include <linux/filter.h>
 #include <linux/netlink.h>
 #include <signal.h>
 #include <stdio.h>
@@ -39,6 +41,12 @@ static void subscribe(int fd) {
     if (send(fd, &request, sizeof request, 0) < 0) fail("send");
 }
 
+static void drop_all(int fd) {
+    struct sock_filter drop = BPF_STMT(BPF_RET | BPF_K, 0);
+    struct sock_fprog program = {1, &drop};
+    if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) < 0) fail("setsockopt");
+}
+
 static long long now(void) {
     struct timespec time;
     clock_gettime(CLOCK_MONOTONIC, &time);
@@ -52,6 +60,7 @@ int main(int argc, char **argv) {
     if (bind(fd, (struct sockaddr *)&address, sizeof address) < 0) fail("bind");
     int bytes = 64 << 20;
     if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof bytes) < 0) fail("setsockopt");
+    if (argc > 1 && !strcmp(argv[1], "deaf")) drop_all(fd);
     subscribe(fd);
     struct sigaction action = {.sa_handler = stop};
     sigaction(SIGTERM, &action, NULL);

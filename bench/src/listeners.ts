@@ -51,6 +51,11 @@ export class Direct implements Listeners {
     return new Direct(Array.from({ length: count }, () => start(program, [])));
   }
 
+  /** A listener for which the kernel drops all: what it takes that somebody listens at all. */
+  static deaf(): Direct {
+    return new Direct([start(referenceProgram(), ['deaf'])]);
+  }
+
   /** Another tool, whose output nobody reads. */
   static tool(name: string, args: readonly string[]): Direct {
     return new Direct([start(name, args)]);
