@@ -6,7 +6,7 @@ import { promisify } from 'node:util';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Bus, referenceProgram } from '../listeners.ts';
 import { runLoad, runPaced } from '../load.ts';
-import { rounds } from '../rounds.ts';
+import { rounds, spread } from '../rounds.ts';
 import { median, type Report, type Scenario } from '../scenario.ts';
 import { sized } from '../size.ts';
 
@@ -71,14 +71,15 @@ async function run(progress: (text: string) => void): Promise<Report> {
     progress(`round ${round} of ${rounds}`);
     for (const [name, measure] of Object.entries(cases)) (figures[name] ??= []).push(await measure());
   }
-  const of = (name: keyof typeof cases, share: keyof Delays): number =>
-    median((figures[name] ?? []).map((delays) => delays[share]));
+  const all = (name: keyof typeof cases, share: keyof Delays): number[] =>
+    (figures[name] ?? []).map((delays) => delays[share]);
+  const of = (name: keyof typeof cases, share: keyof Delays): number => median(all(name, share));
   const names = Object.keys(cases) as (keyof typeof cases)[];
   return {
     columns: ['µs from the kernel to the program', 'p50', 'p99', 'max'],
     rows: names.map((name) => {
-      const shares = (['p50', 'p99', 'max'] as const).map((share) => Math.round(of(name, share)));
-      return [name as string].concat(shares.map((share) => share.toLocaleString('en-US')));
+      const shares = (['p50', 'p99', 'max'] as const).map((share) => spread(all(name, share), 0));
+      return [name as string].concat(shares);
     }),
     targets: [
       {
