@@ -47,17 +47,17 @@ async function main(names: readonly string[]): Promise<number> {
   const machine = `${cpus().length} × ${cpus()[0]?.model ?? 'CPU'}, Linux ${release()}, Node ${process.versions.node}`;
   process.stdout.write(`${machine}\n`);
 
+  const file = inRepository('node_modules/.cache/bench.json');
+  mkdirSync(inRepository('node_modules/.cache'), { recursive: true });
   const reports: Record<string, Report> = {};
   for (const { name, about, run } of chosen) {
     process.stdout.write(`\n${name}: ${about}\n`);
     const report = await run((progress) => process.stderr.write(`  ${progress}\n`));
     reports[name] = report;
     process.stdout.write(showReport(report));
+    // Each time: one that fails does not take with it what an hour has measured.
+    writeFileSync(file, `${JSON.stringify({ machine, time: new Date().toISOString(), reports }, null, 2)}\n`);
   }
-
-  const file = inRepository('node_modules/.cache/bench.json');
-  mkdirSync(inRepository('node_modules/.cache'), { recursive: true });
-  writeFileSync(file, `${JSON.stringify({ machine, time: new Date().toISOString(), reports }, null, 2)}\n`);
   process.stdout.write(`\nAll figures: node_modules/.cache/bench.json\n`);
   if (isSmoke) return 0;
   return Object.values(reports).every(({ targets }) => targets.every(({ met }) => met)) ? 0 : 1;
