@@ -2,7 +2,8 @@
  * How far the events of the kernel's socket have come: an account that outlives the process, as the socket does.
  *
  * Idea: a memory file that the service manager keeps beside the socket. Whoever takes both over knows how many
- * events have left the socket under the last helper, to the one, and so what its end has cost every client.
+ * events have left the socket under the last helper, to the one, and so what its end has cost every client at most:
+ * the last helper may have dropped an exit that turned out to be none (see held-exits.ts).
  * Invariant: events numbered + events taken and not yet numbered = `reached`, whenever the process may be killed;
  * for those that one system call is receiving, the kernel keeps the account, by filling headers that lie here too.
  */
