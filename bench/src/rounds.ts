@@ -4,8 +4,7 @@
 import { median } from './scenario.ts';
 import { sized } from './size.ts';
 
-/** Rounds of a scenario. */
-export const rounds: number = sized(5, 1);
+const rounds = sized(5, 1);
 
 /** What was measured, round by round, by the name of what it was measured of. */
 export type Figures = Record<string, number[]>;
@@ -13,18 +12,25 @@ export type Figures = Record<string, number[]>;
 /** What one measurement tells, by the name of what it was measured of. */
 export type Measured = Readonly<Record<string, number>>;
 
+/** Does something for each round of a scenario. */
+export async function inRounds(progress: (text: string) => void, round: () => Promise<void>): Promise<void> {
+  for (let number = 1; number <= rounds; number++) {
+    progress(`round ${number} of ${rounds}`);
+    await round();
+  }
+}
+
 /** Measures some things in turn, over and over. */
 export async function alternate(
   measures: readonly (() => Promise<Measured>)[],
   progress: (text: string) => void,
 ): Promise<Figures> {
   const figures: Figures = {};
-  for (let round = 1; round <= rounds; round++) {
-    progress(`round ${round} of ${rounds}`);
+  await inRounds(progress, async () => {
     for (const measure of measures) {
       for (const [name, figure] of Object.entries(await measure())) (figures[name] ??= []).push(figure);
     }
-  }
+  });
   return figures;
 }
 

@@ -5,7 +5,7 @@ import type { WatchOptions } from '@procbus/client';
 import { lostOf } from '../exact.ts';
 import { Bus, Direct } from '../listeners.ts';
 import { runLoad, type LoadKind } from '../load.ts';
-import { ratio, rounds, spread, type Figures } from '../rounds.ts';
+import { inRounds, ratio, spread, type Figures } from '../rounds.ts';
 import type { Report, Scenario } from '../scenario.ts';
 import { sized } from '../size.ts';
 
@@ -88,8 +88,7 @@ class Rates {
 async function runFanout(progress: (text: string) => void): Promise<Report> {
   const rates = new Rates();
   let lost = 0;
-  for (let round = 1; round <= rounds; round++) {
-    progress(`round ${round} of ${rounds}`);
+  await inRounds(progress, async () => {
     await rates.measure('nobody');
     const bus = await Bus.start();
     try {
@@ -114,7 +113,7 @@ async function runFanout(progress: (text: string) => void): Promise<Report> {
       await rates.measure(`${size} × reference`);
       await references.stop();
     }
-  }
+  });
   const targets: [string, number][] = [
     [`forks, ${most} × procbus`, 0.85],
     [`threads, ${most} × procbus`, 0.8],
@@ -125,8 +124,7 @@ async function runFanout(progress: (text: string) => void): Promise<Report> {
 async function runSelective(progress: (text: string) => void): Promise<Report> {
   const rates = new Rates();
   let lost = 0;
-  for (let round = 1; round <= rounds; round++) {
-    progress(`round ${round} of ${rounds}`);
+  await inRounds(progress, async () => {
     await rates.measure('nobody', { rare: true });
     const bus = await Bus.start();
     try {
@@ -143,7 +141,7 @@ async function runSelective(progress: (text: string) => void): Promise<Report> {
       await bus.stop();
     }
     await rates.measure('nobody', { rare: true });
-  }
+  });
   return rates.report(
     [
       [`forks, ${most} × procbus, 1 % each`, 0.95],

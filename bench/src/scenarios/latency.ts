@@ -6,16 +6,15 @@ import { promisify } from 'node:util';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Bus, referenceProgram } from '../listeners.ts';
 import { runLoad, runPaced } from '../load.ts';
-import { rounds, spread } from '../rounds.ts';
+import { alternate, spread, type Measured } from '../rounds.ts';
 import { median, type Report, type Scenario } from '../scenario.ts';
 import { sized } from '../size.ts';
 
-/** Some shares of all delays, in µs. */
-interface Delays {
-  readonly p50: number;
-  readonly p99: number;
-  readonly max: number;
-}
+/** What is told of all delays: half of them, and 99 in a hundred, are no longer. */
+const shares = ['p50', 'p99', 'max'] as const;
+
+/** In µs. */
+type Delays = Readonly<Record<(typeof shares)[number], number>>;
 
 /** Two events each: so these are 200 events a second. */
 const quiet = async (): Promise<unknown> => runPaced(sized(300, 50), 100);
@@ -59,28 +58,34 @@ function delaysOf(late: readonly number[]): Delays {
   return { p50: at(0.5), p99: at(0.99), max: at(1) };
 }
 
+const cases = {
+  'quiet, reference': async () => ofReference(quiet),
+  'quiet, procbus': async () => ofProcbus(quiet, quietBefore),
+  'storm, reference': async () => ofReference(storm),
+  'storm, procbus': async () => ofProcbus(storm),
+};
+type Case = keyof typeof cases;
+
+/** The figures of one measurement. */
+function named(name: string, delays: Delays): Measured {
+  return Object.fromEntries(shares.map((share) => [`${name}, ${share}`, delays[share]]));
+}
+
 async function run(progress: (text: string) => void): Promise<Report> {
-  const cases = {
-    'quiet, reference': async () => ofReference(quiet),
-    'quiet, procbus': async () => ofProcbus(quiet, quietBefore),
-    'storm, reference': async () => ofReference(storm),
-    'storm, procbus': async () => ofProcbus(storm),
-  };
-  const figures: Record<string, Delays[]> = {};
-  for (let round = 1; round <= rounds; round++) {
-    progress(`round ${round} of ${rounds}`);
-    for (const [name, measure] of Object.entries(cases)) (figures[name] ??= []).push(await measure());
-  }
-  const all = (name: keyof typeof cases, share: keyof Delays): number[] =>
-    (figures[name] ?? []).map((delays) => delays[share]);
-  const of = (name: keyof typeof cases, share: keyof Delays): number => median(all(name, share));
-  const names = Object.keys(cases) as (keyof typeof cases)[];
+  const figures = await alternate(
+    Object.entries(cases).map(
+      ([name, measure]) =>
+        async () =>
+          named(name, await measure()),
+    ),
+    progress,
+  );
+  const all = (name: Case, share: keyof Delays): number[] => figures[`${name}, ${share}`] ?? [];
+  const of = (name: Case, share: keyof Delays): number => median(all(name, share));
+  const row = (name: Case): string[] => [name, ...shares.map((share) => spread(all(name, share), 0))];
   return {
     columns: ['µs from the kernel to the program', 'p50', 'p99', 'max'],
-    rows: names.map((name) => {
-      const shares = (['p50', 'p99', 'max'] as const).map((share) => spread(all(name, share), 0));
-      return [name as string].concat(shares);
-    }),
+    rows: (Object.keys(cases) as Case[]).map(row),
     targets: [
       {
         what: 'quiet, p50: at most 1.5 × the reference and 100 µs',
