@@ -212,3 +212,12 @@ test('a new name of a thread changes nothing', () => {
   follow(table, { ...commOf('thread'), tid: 9 });
   expect(factsOf(table)).toBe(facts);
 });
+
+test('an exit of a thread that is told behind that of its process is of this process', () => {
+  const table = tableWith();
+  const { portrait } = table.living.get(7) ?? expect.fail();
+  follow(table, exitOf(7, 2n ** 61n));
+  const late: KernelEvent = { ...exitOf(7, 2n ** 61n + 1n), tid: 9 };
+  expect([...table.follow([late])]).toEqual([{ event: late, process: portrait, formerUid: undefined }]);
+  expect(table.living.has(7)).toBe(false);
+});
