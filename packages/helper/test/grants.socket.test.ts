@@ -325,7 +325,7 @@ describe('a grant that changes while somebody is told what happened before', () 
     publish(serving, many);
     client.socket.resume();
     const [end = 0] = publish(serving, many.slice(1, 2)).slice(-1);
-    await client.until('the last', () => client.told(1).some(([, seq]) => seq === end));
+    await client.hears(1, end);
     return { numbers: told(client, 1, crowd) as number[], end };
   }
 

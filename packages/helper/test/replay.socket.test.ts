@@ -35,11 +35,6 @@ function toldSince(client: RawClient, subscription: number, start: number): (num
   return account(client.told(subscription));
 }
 
-/** Resolves when a client has been told an event. */
-async function hears(client: RawClient, subscription: number, seq: number): Promise<void> {
-  await client.until(`event ${seq}`, () => client.told(subscription).some(([, number]) => number === seq));
-}
-
 describe('a subscription since a cursor', () => {
   test('is told first the result, then what happened, then what happens, without a seam', async () => {
     const serving = await serveJournal();
@@ -54,7 +49,7 @@ describe('a subscription since a cursor', () => {
       publish([eventOf('exec', 1)]);
       await new Promise((resolve) => setImmediate(resolve));
     }
-    await hears(client, 1, 2050);
+    await client.hears(1, 2050);
     const order = client.received.map(([type]) => type);
     expect(order.indexOf('events')).toBeGreaterThan(order.indexOf('result'));
     expect(toldSince(client, 1, 100)).toEqual(range(101, broadcast.seq));
@@ -84,10 +79,10 @@ describe('a subscription since a cursor', () => {
     expect(held).toBeLessThan(256 * KiB);
     const { seq } = broadcast;
     client.socket.resume();
-    await hears(client, 1, seq);
-    await hears(client, 2, seq);
+    await client.hears(1, seq);
+    await client.hears(2, seq);
     publish(execs(10));
-    await hears(client, 1, seq + 10);
+    await client.hears(1, seq + 10);
     expect(toldSince(client, 1, 0)).toEqual(range(1, seq + 10));
     expect(toldSince(client, 2, 0)).toEqual(
       range(12 * 4096 + 1, seq).filter((n) => (n - 12 * 4096) % 501 === 0),
@@ -128,7 +123,7 @@ describe('a subscription since a cursor', () => {
     publish([eventOf('exec', 1)]);
     const client = await RawClient.greet(path);
     await client.request(subscribe(1, {}, since(serving, 3)));
-    await hears(client, 1, 1407);
+    await client.hears(1, 1407);
     expect(toldSince(client, 1, 3)).toEqual([
       ...range(4, 700),
       { where: 'kernel', count: 5, from: 701, to: 705 },
@@ -151,9 +146,9 @@ describe('a subscription since a cursor', () => {
     for (let batch = 0; batch < 4; batch++) publish(execs(4096));
     const { seq } = broadcast;
     client.socket.resume();
-    await hears(client, 1, seq);
+    await client.hears(1, seq);
     publish([eventOf('exec', 1)]);
-    await hears(client, 1, seq + 1);
+    await client.hears(1, seq + 1);
 
     const told = toldSince(client, 1, 0);
     const [hole, ...others] = lossesOf(told, 'journal');
@@ -174,7 +169,7 @@ describe('a subscription since a cursor', () => {
     await until('the socket to be full', () => socket.writableNeedDrain);
     client.send(unsubscribe(2, 1), subscribe(1, {}, since(serving, 40_000)));
     client.socket.resume();
-    await hears(client, 1, 40_960);
+    await client.hears(1, 40_960);
     await client.request(ping(3));
     const results = client.received.flatMap(([type], index) => (type === 'result' ? [index] : []));
     const [, end = 0, second = 0] = results;
@@ -204,12 +199,12 @@ describe('a subscription since a cursor', () => {
       expect(gone).toEqual(['gone', text, expect.stringContaining(oldest), { oldest }]);
     }
     await client.request(subscribe(1, {}, since(serving, broadcast.journal.oldest)));
-    await hears(client, 1, 1000);
+    await client.hears(1, 1000);
     expect(account(client.told(1))).toEqual(range(broadcast.journal.oldest + 1, 1000));
     // What came last is held, so nothing is missing before what comes next.
     await client.request(subscribe(2, {}, since(serving, 1000)));
     publish([eventOf('exec', 1)]);
-    await hears(client, 2, 1001);
+    await client.hears(2, 1001);
     expect(account(client.told(2))).toEqual([1001]);
   });
 
@@ -220,14 +215,14 @@ describe('a subscription since a cursor', () => {
     const client = await RawClient.greet(path);
     await client.request(subscribe(1, { threads: true }, since(serving, 4)));
     publish([eventOf('exec', 1, 2)]);
-    await hears(client, 1, 11);
+    await client.hears(1, 11);
     expect(toldSince(client, 1, 4)).toEqual([
       { where: 'journal', count: 0, from: 4, to: 4 },
       ...range(5, 11),
     ]);
     // From here on it was.
     await client.request(subscribe(2, { threads: true }, since(serving, 10)));
-    await hears(client, 2, 11);
+    await client.hears(2, 11);
     expect(toldSince(client, 2, 10)).toEqual([11]);
   });
 });
@@ -243,7 +238,7 @@ describe('a subscription since a time', () => {
     expect(await client.request(subscribe(2, {}, { sinceTime: 2n ** 62n }))).toMatchObject({ seq: 10 });
     expect(await client.request(subscribe(3, {}, { sinceTime: -5n }))).toMatchObject({ seq: 0 });
     publish([eventOf('exec', 11)]);
-    for (const subscription of [1, 2, 3]) await hears(client, subscription, 11);
+    for (const subscription of [1, 2, 3]) await client.hears(subscription, 11);
     expect(toldSince(client, 1, 4)).toEqual(range(5, 11));
     expect(toldSince(client, 2, 10)).toEqual([11]);
     expect(toldSince(client, 3, 0)).toEqual([
@@ -277,7 +272,7 @@ describe('a client that is told nothing', () => {
     const client = await RawClient.greet(path);
     await client.request(subscribe(1, {}, { maxDelay: 400 }));
     for (let round = 0; round < 3; round++) publish(execs(100));
-    await hears(client, 1, broadcast.seq);
+    await client.hears(1, broadcast.seq);
     expect(account(client.told(1))).toEqual(range(1, 300));
     expect(followCursor(client.received, 1, 0)).toBe(300);
   });
@@ -294,7 +289,7 @@ describe('events that come fast', () => {
       await client.request(ping(batch + 2));
     }
     const published = performance.now();
-    await hears(client, 1, 3000);
+    await client.hears(1, 3000);
     const after = performance.now() - published;
     expect(account(client.told(1))).toEqual(range(1, 3000));
     expect(followCursor(client.received, 1, 0)).toBe(3000);
@@ -337,7 +332,7 @@ describe('a client that falls behind', () => {
     const again = await RawClient.greet(path);
     await again.request(subscribe(1, {}, { ...since(serving, cursor), onLag: 'disconnect' }));
     publish([eventOf('exec', 1)]);
-    await hears(again, 1, broadcast.seq);
+    await again.hears(1, broadcast.seq);
     expect(toldSince(again, 1, cursor)).toEqual(range(cursor + 1, broadcast.seq));
   });
 
@@ -365,7 +360,7 @@ describe('a client that falls behind', () => {
     client.socket.resume();
     await client.request(ping(2));
     publish([eventOf('exec', 1)]);
-    await hears(client, 1, broadcast.seq);
+    await client.hears(1, broadcast.seq);
     expect(followCursor(client.received, 1, 0)).toBe(broadcast.seq);
   });
 });

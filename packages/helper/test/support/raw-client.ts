@@ -99,6 +99,13 @@ export class RawClient {
     }
   }
 
+  /** Reads on until a subscription is told of an event, which may have been held back for a while. */
+  async hears(subscription: number, seq: number): Promise<void> {
+    await this.until(`event ${seq}`, () =>
+      this.told(subscription).some(([type, number]) => type !== 'lost' && number === seq),
+    );
+  }
+
   /** All that came for one subscription: wire events and `lost` messages, in order. */
   told(subscription: number): Message[] {
     return this.received.flatMap((message) => {
